@@ -1,0 +1,243 @@
+"""The agent: one entry for every kind of task.
+
+    result = await agent.execute(message="…", task_type="incident", context={"incident_id": 118})
+
+The webhook's investigations, `/chat` and its siblings, and the command line all come through here. LangGraph is loaded by `open`, not by
+importing this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent_sre.alert.alert import Alert, AlertStatus, fingerprint_of
+from agent_sre.alert.subject import describe, subject_of
+from agent_sre.analysis import environment
+from agent_sre.analysis.analysis import Analysis
+from agent_sre.analysis.artifacts import drop_artifacts, load_artifact
+from agent_sre.analysis.llm.model import Budget, LanguageModel
+from agent_sre.evidence.evidence import EvidenceSource
+from agent_sre.evidence.playbook import Playbook
+from agent_sre.incident import store as incident_store
+from agent_sre.incident.incident import Incident, IncidentStatus, MemberAlert
+from agent_sre.kit.clock import Clock
+from agent_sre.kit.errors import BadInput
+from agent_sre.kit.signal import Signal
+from agent_sre.store.engine import Store
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+    from langgraph.graph.state import CompiledStateGraph
+
+    from agent_sre.analysis.graph import Context, Publish, State, Tools
+
+TASK_TYPES = ("incident", "logs", "monitoring", "performance", "general")
+"""What can be asked; each has a system prompt and an author by rules."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """How long the agent may take."""
+
+    gather_deadline: timedelta = timedelta(seconds=1.2)
+    """For all evidence together. 1.2 s: the preliminary report is promised within 2 s."""
+
+    model_budget: timedelta = timedelta(seconds=25)
+    """For the model's answer, queueing included. 25 s: the complete report is promised within 30 s."""
+
+    max_output_tokens: int = 700
+    """What the model may write. 700: enough for a verdict, and a small model ends in time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentResult:
+    """An answer. `analysis` is None where the run was asked to stop before its end."""
+
+    thread_id: str
+    run_id: str
+    task_type: str
+    analysis: Analysis | None
+
+
+class Agent:
+    """Runs the graph. Call `open` before `execute` and `close` after all."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        sources: Sequence[EvidenceSource],
+        playbooks: Sequence[Playbook],
+        model: LanguageModel,
+        settings: AgentSettings,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._sources = sources
+        self._playbooks = playbooks
+        self._settings = settings
+        self.model = model
+        self._exit = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._tools: Tools | None = None
+        self._graph: CompiledStateGraph[State, Context, State, State] | None = None
+        self._saver: AsyncSqliteSaver | None = None
+        self.opened = Signal()
+
+    @property
+    def graph_compiled(self) -> bool:
+        """Whether the machine is there to run."""
+        return self._graph is not None
+
+    async def open(self) -> None:
+        """Loads LangGraph, opens the checkpoint file and compiles the graph. A second call does nothing."""
+        async with self._opening:
+            if self._graph is not None:
+                return
+            environment.prepare()
+            # Two seconds of imports: in a thread, so that the webhook answers meanwhile.
+            graph = await asyncio.to_thread(importlib.import_module, "agent_sre.analysis.graph")
+            checkpoint = await asyncio.to_thread(importlib.import_module, "langgraph.checkpoint.sqlite.aio")
+            saver = checkpoint.AsyncSqliteSaver.from_conn_string(str(checkpoint_path(self._store.path)))
+            self._saver = await self._exit.enter_async_context(saver)
+            self._tools = graph.Tools(
+                store=self._store,
+                clock=self._clock,
+                sources=self._sources,
+                playbooks=self._playbooks,
+                model=self.model,
+                gather_deadline=self._settings.gather_deadline,
+                model_budget=Budget(total=self._settings.model_budget, max_output_tokens=self._settings.max_output_tokens),
+            )
+            self._graph = graph.build_graph(self._saver)
+            self.opened.ring()
+
+    async def close(self) -> None:
+        """Closes the checkpoint file."""
+        self._graph = None
+        await self._exit.aclose()
+
+    async def execute(
+        self,
+        *,
+        message: str,
+        task_type: str = "general",
+        context: Mapping[str, Any] | None = None,
+        until: str | None = None,
+        publish: Publish | None = None,
+    ) -> AgentResult:
+        """The answer to one task; for `incident`, the analysis of one incident.
+
+        `context` may hold `incident_id` (an incident of the store) or `labels` and `annotations` (an alert that is not in the store);
+        `thread_id` and `run_id` (to resume: a run that was started before goes on behind its last finished node); `history`, earlier turns as
+        (role, text); `skip_model`, a reason not to ask the model. `until` names a node: the run pauses before it, the result's analysis is
+        None, and the next call with the same `run_id` goes on. `publish` gets the rules' preliminary analysis.
+
+        Raises BadInput for an unknown task type or incident. A failed model is not an error: the rules' analysis says what happened.
+        """
+        given = dict(context or {})
+        if task_type not in TASK_TYPES:
+            raise BadInput(f'"{task_type}" is not a task type; choose one of {", ".join(TASK_TYPES)}.')
+        await self.open()
+        if self._graph is None or self._tools is None:
+            raise RuntimeError("the agent is closed")
+        from agent_sre.analysis.graph import Context
+
+        incident = await self._incident(given) if task_type == "incident" else None
+        thread_id = str(given.get("thread_id") or (incident.lead.thread_id if incident else f"chat-{uuid.uuid4().hex[:12]}"))
+        run_id = str(given.get("run_id") or f"{thread_id}/{uuid.uuid4().hex[:12]}")
+        config: Any = {"configurable": {"thread_id": run_id}}
+        started = (await self._graph.aget_state(config)).next
+        await self._graph.ainvoke(
+            None if started else {"run_id": run_id, "task_type": task_type},
+            config,
+            context=Context(
+                tools=self._tools,
+                incident=incident,
+                message=message,
+                history=tuple(given.get("history") or ()),
+                skip_model=str(given.get("skip_model") or ""),
+                publish=publish,
+            ),
+            durability="sync",
+            interrupt_before=[until] if until else None,
+        )
+        analysis = await self._store.read(lambda connection: load_artifact(connection, run_id, "analysis", Analysis))
+        if "run_id" not in given:
+            await self.forget(run_id)
+        return AgentResult(thread_id=thread_id, run_id=run_id, task_type=task_type, analysis=analysis)
+
+    async def forget(self, run_id: str) -> None:
+        """Drops the checkpoints and the working papers of a run whose result is safe. The evidence stays."""
+        if self._saver is not None:
+            await self._saver.adelete_thread(run_id)
+        await self._store.write(lambda connection: drop_artifacts(connection, run_id))
+
+    async def _incident(self, given: Mapping[str, Any]) -> Incident | None:
+        incident_id = given.get("incident_id")
+        if incident_id is not None:
+            incident = await self._store.read(lambda connection: incident_store.load_incident(connection, int(incident_id)))
+            if incident is None:
+                raise BadInput(f"There is no incident {incident_id}.")
+            return incident
+        if given.get("labels"):
+            return _unstored_incident(given, self._clock)
+        return None
+
+
+def checkpoint_path(database: Path) -> Path:
+    """Where LangGraph keeps the state of unfinished runs. A file of its own: losing it costs a re-run, never an alert."""
+    return database.with_name(f"{database.name}.checkpoints")
+
+
+def _unstored_incident(given: Mapping[str, Any], clock: Clock) -> Incident:
+    """An incident made of an alert's labels, for callers who have an alert but no store row."""
+    labels = {str(name): str(value) for name, value in dict(given["labels"]).items()}
+    alert = Alert(
+        fingerprint=str(given.get("fingerprint") or fingerprint_of(labels)),
+        status=AlertStatus.FIRING,
+        labels=labels,
+        annotations={str(name): str(value) for name, value in dict(given.get("annotations") or {}).items()},
+        starts_at=None,
+        ends_at=None,
+        generator_url=str(given.get("generator_url") or ""),
+    )
+    subject, now = subject_of(labels), clock.now()
+    member = MemberAlert(
+        id=0,
+        fingerprint=alert.fingerprint,
+        status=alert.status,
+        name=alert.name,
+        severity_text=alert.severity_text,
+        labels=alert.labels,
+        annotations=alert.annotations,
+        generator_url=alert.generator_url,
+        starts_at=now,
+        ends_at=None,
+        last_seen_at=now,
+        sightings=1,
+        reason="asked about",
+        subject=subject,
+    )
+    return Incident(
+        id=0,
+        group_key="",
+        title=f"{alert.name}: {describe(subject)}",
+        severity=alert.severity,
+        status=IncidentStatus.TRIGGERED,
+        subject=subject,
+        alerts=(member,),
+        triggered_at=now,
+        last_alert_at=now,
+        acknowledged_at=None,
+        resolved_at=None,
+    )

@@ -1,0 +1,80 @@
+"""A language model, as the agent sees it: one bounded call that ends whole or fails with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from agent_sre.kit.errors import AgentSREError
+
+
+class ModelFailed(AgentSREError):
+    """The model gave nothing that can be used. `reason` is one of REASONS; the message contains the provider's name for people who grep."""
+
+
+REASONS = (
+    "unavailable",  # refused, reset, DNS, TLS
+    "timeout",  # no first token, a stall, or the whole budget gone
+    "model_missing",  # neither the model nor the fallback is on the server
+    "cut_off",  # done_reason length
+    "incomplete",  # the stream ended without done:true
+    "prompt_too_long",  # 400 by the server, or prompt_eval_count says that it threw the front away
+    "busy",  # 503, 429
+    "server_error",  # 500, an error line in the stream
+    "garbage",  # not the protocol
+    "invalid",  # a whole answer that is not what the schema asked for
+    "rejected",  # any other 4xx
+    "circuit_open",  # failed so often lately that we did not ask
+    "cloud_model",  # a model name that would send the prompt away, and nobody allowed it
+    "disabled",  # no model is configured
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """A whole answer. Token counts are None where the server did not say."""
+
+    text: str
+    model: str  # who really answered: the fallback's name where it was used
+    finish_reason: str
+    input_tokens: int | None
+    output_tokens: int | None
+    took: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What one call may cost."""
+
+    total: timedelta  # wall clock, queueing included
+    max_output_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelHealth:
+    """What a real check found: is the server there, and is the model on it."""
+
+    connected: bool  # both
+    model: str  # which model would answer; the configured one where none would
+    detail: str  # one sentence
+    reason: str = ""  # a REASONS token where not connected
+
+
+class LanguageModel(Protocol):
+    """Every implementation runs through tests/conformance/test_language_model.py."""
+
+    provider: str  # "ollama"
+    name: str  # the configured model
+
+    async def complete(self, *, system: str, prompt: str, schema: Mapping[str, Any] | None, budget: Budget) -> Completion:
+        """One answer to one prompt. With a schema the text is JSON for it (not yet validated), else free text.
+
+        Returns only what the server finished itself. Raises ModelFailed within `budget.total` for everything else.
+        """
+        ...
+
+    async def check(self, timeout: timedelta) -> ModelHealth:
+        """Asks the server now. Never raises, and returns within `timeout`."""
+        ...

@@ -1,0 +1,320 @@
+"""The analysis as Markdown and as plain JSON. Here, and only here, untrusted text meets a format; it is escaped for that format on the way out.
+
+    Analysis ──to_markdown──> what webhook callers, chat and the incident page show
+             └─analysis_json─> `analysis_json` of the webhook's answer
+
+The texts of an Analysis are plain texts with two conventions: `` `…` `` around something to be set as code, and `[E02]` to cite evidence. Both
+are harmless wherever they come from. Everything else that Markdown would read as markup (headings, lists, links, images, HTML, fences, mentions)
+is escaped, so labels, log lines and a model can only ever add words to a line that we made.
+
+Names must survive: whoever searches the Markdown for `api-7d4f9.shop:9090` finds it. Text made of `A-Za-z0-9._/:-` is never changed; where it
+would be markup as it stands (`__name__`, `https://…`), it becomes inline code.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from agent_sre.analysis.analysis import RULES, Analysis, InvestigationQuery, Recommendation
+from agent_sre.evidence.evidence import Evidence, Fact, Gap, MetricSeries
+from agent_sre.finding.finding import Hypothesis
+from agent_sre.kit.text import clean, one_line
+from agent_sre.kit.times import format_instant
+
+ANALYSIS_HEADING = "## 🔍 Analysis"
+RECOMMENDATIONS_HEADING = "## 💡 Recommendations"
+
+_EMPTY = "(empty)"
+_TEXT_LIMIT = 1000  # one observation, one cause: a paragraph, not a page
+_BLOCK_LIMIT = 4000  # one query or command
+_MOST_CAUSES = 6
+_MOST_GAPS = 8
+_MOST_QUERIES = 6
+_MOST_SERIES = 5
+_MOST_POINTS = 120
+_MOST_FACTS = 50
+_JSON_TEXT_LIMIT = 4096
+
+_ESCAPED = str.maketrans({character: f"\\{character}" for character in "\\`*[]<~"})
+_ENTITY = re.compile(r"&(?=[#A-Za-z])")
+_NAME = re.compile(r"[A-Za-z0-9._/:@-]+")
+_ALPHANUMERIC = re.compile(r"[A-Za-z0-9]")
+_OUTER_UNDERSCORE = re.compile(r"(?<![A-Za-z0-9_])_|_(?![A-Za-z0-9_])")  # between letters, CommonMark leaves `_` alone
+_LINK_LIKE = re.compile(r"://|^www\.|@", re.IGNORECASE)  # what GitHub and Slack turn into links and mentions by themselves
+_BLOCK_MARKER = re.compile(r"^(?:[-+>#=]|\d{1,9}(?=\)))")
+_ORDERED_MARKER = re.compile(r"^(\d{1,9})\.(?=\s|$)")
+# `[E02]:` would define a link and `[E02](…)` be one, so those are no citations
+_CODE_OR_CITATION = re.compile(r"(`[^`]+`|\[[EHA]\d{1,4}\](?![:(\[]))")
+_CITATION = re.compile(r"\[(E\d{1,4})\]")
+_BACKTICKS = re.compile(r"`+")
+
+
+# Untrusted text
+
+
+def escape(text: str, limit: int = _TEXT_LIMIT) -> str:
+    """Any text as one line of Markdown that shows exactly this text: no markup, no links, no mentions. `(empty)` where nothing is left."""
+    line = one_line(text, limit)
+    return _at_line_start(_inert(line)) or _EMPTY
+
+
+def code(text: str, limit: int = 300) -> str:
+    """Any text as inline code, whatever backticks it holds. `(empty)` where nothing is left."""
+    line = one_line(text, limit)
+    if not line:
+        return _EMPTY
+    fence = "`" * _free_run(line, at_least=1)
+    # CommonMark takes one space off both ends, so `` `x` `` can be told from the fence
+    padding = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{padding}{line}{padding}{fence}"
+
+
+def prose(text: str, limit: int = _TEXT_LIMIT) -> str:
+    """A text of an Analysis as one line of Markdown: `…` becomes inline code, `[E02]` stays, everything else is escaped."""
+    parts = _CODE_OR_CITATION.split(one_line(text, limit))
+    line = "".join(
+        _inert(part) if index % 2 == 0 else code(part[1:-1], limit) if part.startswith("`") else part for index, part in enumerate(parts)
+    )
+    return _at_line_start(line) or _EMPTY
+
+
+def fence(text: str, language: str, indent: str = "") -> list[str]:
+    """The lines of a fenced block that holds the text whole; the fence is longer than any run of backticks inside."""
+    body = clean(text, _BLOCK_LIMIT).strip("\n")
+    marks = "`" * _free_run(body, at_least=3)
+    info = language if re.fullmatch(r"[a-z][a-z0-9]{0,15}", language) else ""
+    return [f"{indent}{line}".rstrip() if not line else f"{indent}{line}" for line in (f"{marks}{info}", *body.split("\n"), marks)]
+
+
+def _free_run(text: str, *, at_least: int) -> int:
+    return max([at_least, *(len(run) + 1 for run in _BACKTICKS.findall(text))])
+
+
+def _inert(line: str) -> str:
+    return _NAME.sub(_inert_name, _ENTITY.sub(r"\\&", line.translate(_ESCAPED)))
+
+
+def _inert_name(match: re.Match[str]) -> str:
+    word = match[0]
+    if not _ALPHANUMERIC.search(word):
+        return word.replace("_", r"\_").replace("-", r"\-")
+    return f"`{word}`" if _LINK_LIKE.search(word) or _OUTER_UNDERSCORE.search(word) else word
+
+
+def _at_line_start(line: str) -> str:
+    return _ORDERED_MARKER.sub(r"\1\\.", _BLOCK_MARKER.sub(_escape_marker, line))
+
+
+def _escape_marker(match: re.Match[str]) -> str:
+    return f"\\{match[0]}" if not match[0].isdigit() else f"{match[0]}\\"
+
+
+# Markdown
+
+
+def to_markdown(analysis: Analysis) -> str:
+    """The analysis for people, in the shape that the contract promises; `analysis.markdown` itself is not looked at.
+
+    Always the same order: analysis (what is seen, root causes, impact, confidence, what could not be checked), recommendations (a numbered list,
+    blocks indented under their item), queries to look further, and who wrote it. A part without text is left out. The lists stop where a phone
+    would; the rest is in the JSON. That there are three to five recommendations is their author's duty.
+    """
+    return "\n".join([*_analysis_part(analysis), *_recommendations_part(analysis), *_queries_part(analysis), _author_line(analysis)]) + "\n"
+
+
+def _analysis_part(analysis: Analysis) -> list[str]:
+    lines = [ANALYSIS_HEADING, "", prose(analysis.title), ""]
+    lines += _bullets("Key Observations", [prose(item) for item in analysis.observations])
+    lines += _root_causes(analysis)
+    if analysis.impact:
+        lines += [f"**Impact:** {prose(analysis.impact)}", ""]
+    lines += [f"**Confidence:** {analysis.confidence.value}. {prose(analysis.confidence_reason)}", ""]
+    lines += _bullets("Evidence", [f"[{item.id}] {prose(item.summary)}" for item in _cited_only(analysis)])
+    lines += _bullets("Could not be checked", [_gap_item(gap) for gap in analysis.gaps[:_MOST_GAPS]])
+    return lines
+
+
+def _root_causes(analysis: Analysis) -> list[str]:
+    if not analysis.hypotheses:
+        return ["**Potential Root Causes:**", "", f"1. {prose(analysis.root_cause)}", ""] if analysis.root_cause else []
+    items = [line for number, item in enumerate(analysis.hypotheses[:_MOST_CAUSES], 1) for line in _hypothesis_item(number, item)]
+    return [*([prose(analysis.root_cause), ""] if analysis.root_cause else []), "**Potential Root Causes:**", "", *items, ""]
+
+
+def _bullets(label: str, items: Sequence[str]) -> list[str]:
+    return [f"**{label}:**", "", *(f"- {item}" for item in items), ""] if items else []
+
+
+def _hypothesis_item(number: int, hypothesis: Hypothesis) -> list[str]:
+    indent = " " * (len(str(number)) + 2)
+    cited = "".join(f" [{evidence_id}]" for evidence_id in hypothesis.supporting if _is_id(evidence_id))
+    against = " ".join(f"[{evidence_id}]" for evidence_id in hypothesis.contradicting if _is_id(evidence_id))
+    lines = [f"{number}. {prose(hypothesis.cause)}{cited}{f' (against it: {against})' if against else ''}"]
+    return [*lines, f"{indent}How to tell: {prose(hypothesis.check)}"] if hypothesis.check else lines
+
+
+def _cited_only(analysis: Analysis) -> list[Evidence]:
+    """Evidence that the text cites and no observation tells about: a number in brackets must lead somewhere."""
+    told = set(_CITATION.findall(" ".join(analysis.observations)))
+    texts = [analysis.root_cause, analysis.impact, analysis.confidence_reason, *(item.text for item in analysis.recommendations)]
+    cited = {evidence_id for text in texts for evidence_id in _CITATION.findall(text)}
+    for hypothesis in analysis.hypotheses[:_MOST_CAUSES]:
+        cited.update(hypothesis.supporting, hypothesis.contradicting)
+    return [item for item in analysis.evidence if item.id in cited - told and _is_id(item.id)]
+
+
+def _is_id(evidence_id: str) -> bool:
+    return re.fullmatch(r"E\d{1,4}", evidence_id) is not None
+
+
+def _gap_item(gap: Gap) -> str:
+    return f"{prose(gap.query.purpose or gap.query.expression)} ({prose(gap.query.source, 60)}): {prose(gap.detail or gap.reason)}"
+
+
+def _recommendations_part(analysis: Analysis) -> list[str]:
+    lines = [RECOMMENDATIONS_HEADING, ""]
+    for number, item in enumerate(analysis.recommendations, 1):
+        lines += _recommendation_item(number, item)
+    return lines
+
+
+def _recommendation_item(number: int, item: Recommendation) -> list[str]:
+    indent = " " * (len(str(number)) + 2)
+    cited = "".join(f" [{evidence_id}]" for evidence_id in item.evidence_ids if _is_id(evidence_id) and f"[{evidence_id}]" not in item.text)
+    lines = [f"{number}. **{item.horizon.value}**: {prose(item.text)}{cited}"]
+    if item.command.strip():
+        lines += fence(item.command, item.language, indent)
+    return [*lines, ""]
+
+
+def _queries_part(analysis: Analysis) -> list[str]:
+    queries = analysis.investigation_queries[:_MOST_QUERIES]
+    lines = ["**Queries to look further:**", ""] if queries else []
+    for query in queries:
+        lines += [f"- {prose(query.why)}", *fence(query.text, query.language, "  "), f"  Result: {prose(query.returned)}", ""]
+    return lines
+
+
+def _author_line(analysis: Analysis) -> str:
+    author = "rules" if analysis.author == RULES else f"model {code(analysis.author, 100)}"
+    note = analysis.author_note.strip().rstrip(".")
+    return f"Made by {author}; {prose(note)}." if note else f"Made by {author}."
+
+
+# JSON
+
+
+def analysis_json(analysis: Analysis) -> dict[str, Any]:
+    """The analysis as plain JSON values, for programs. Texts are cleaned of control characters, not escaped: that is the reader's format's business.
+
+    Of a long series the newest value and evenly spaced older ones stay (`_MOST_POINTS`); what is not a number (NaN, infinity) is null.
+    """
+    return {
+        "task_type": _text(analysis.task_type),
+        "title": _text(analysis.title),
+        "observations": [_text(item) for item in analysis.observations],
+        "root_cause": _text(analysis.root_cause),
+        "impact": _text(analysis.impact),
+        "mitigation_steps": [_recommendation_json(item) for item in analysis.mitigation_steps],
+        "investigation_queries": [_query_json(item) for item in analysis.investigation_queries],
+        "prevention": [_recommendation_json(item) for item in analysis.prevention],
+        "recommendations": [_recommendation_json(item) for item in analysis.recommendations],
+        "hypotheses": [_hypothesis_json(item) for item in analysis.hypotheses],
+        "evidence": [_evidence_json(item) for item in analysis.evidence],
+        "gaps": [_gap_json(item) for item in analysis.gaps],
+        "confidence": analysis.confidence.value,
+        "confidence_reason": _text(analysis.confidence_reason),
+        "author": _text(analysis.author),
+        "author_note": _text(analysis.author_note),
+        "timings": {_text(name): _number(seconds) for name, seconds in analysis.timings.items()},
+        "tokens": {_text(name): count for name, count in analysis.tokens.items()},
+    }
+
+
+def _text(text: str) -> str:
+    return clean(text, _JSON_TEXT_LIMIT)
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _recommendation_json(item: Recommendation) -> dict[str, Any]:
+    return {
+        "id": _text(item.id),
+        "horizon": item.horizon.value,
+        "text": _text(item.text),
+        "command": _text(item.command),
+        "language": _text(item.language),
+        "evidence": _texts(item.evidence_ids),
+    }
+
+
+def _query_json(item: InvestigationQuery) -> dict[str, Any]:
+    return {"language": _text(item.language), "text": _text(item.text), "why": _text(item.why), "returned": _text(item.returned)}
+
+
+def _hypothesis_json(item: Hypothesis) -> dict[str, Any]:
+    return {
+        "id": _text(item.id),
+        "cause": _text(item.cause),
+        "score": _number(item.score),
+        "supporting": _texts(item.supporting),
+        "contradicting": _texts(item.contradicting),
+        "check": _text(item.check),
+    }
+
+
+def _evidence_json(item: Evidence) -> dict[str, Any]:
+    series = [data for data in item.data if isinstance(data, MetricSeries)]
+    facts = [data for data in item.data if isinstance(data, Fact)]
+    return {
+        "id": _text(item.id),
+        "source": _text(item.query.source),
+        "kind": _text(item.query.kind),
+        "query": _text(item.query.expression),
+        "language": _text(item.query.language),
+        "purpose": _text(item.query.purpose),
+        "summary": _text(item.summary),
+        "collected_at": format_instant(item.collected_at),
+        "took_seconds": round(item.took.total_seconds(), 6),
+        "truncated": item.truncated or len(series) > _MOST_SERIES or len(facts) > _MOST_FACTS,
+        "url": _text(item.url),
+        "facts": [{"name": _text(fact.name), "text": _text(fact.text), "values": _plain(fact.values)} for fact in facts[:_MOST_FACTS]],
+        "series": [{"labels": _plain(one.labels), "points": _points_json(one.points)} for one in series[:_MOST_SERIES]],
+    }
+
+
+def _points_json(points: Sequence[tuple[float, float]]) -> list[list[float | None]]:
+    stride = max(1, math.ceil(len(points) / _MOST_POINTS))
+    kept = list(points[::-1][::stride])[::-1]  # counted from the end, so the newest point is always there
+    return [[_number(at), _number(value)] for at, value in kept]
+
+
+def _gap_json(item: Gap) -> dict[str, Any]:
+    return {
+        "id": _text(item.query.id),
+        "source": _text(item.query.source),
+        "kind": _text(item.query.kind),
+        "query": _text(item.query.expression),
+        "purpose": _text(item.query.purpose),
+        "reason": _text(item.reason),
+        "detail": _text(item.detail),
+    }
+
+
+def _texts(texts: Iterable[str]) -> list[str]:
+    return [_text(text) for text in texts]
+
+
+def _plain(values: Mapping[str, str | int | float | bool | None]) -> dict[str, str | int | float | bool | None]:
+    return {_text(name): _plain_value(value) for name, value in values.items()}
+
+
+def _plain_value(value: str | int | float | bool | None) -> str | int | float | bool | None:
+    if isinstance(value, str):
+        return _text(value)
+    return _number(value) if isinstance(value, float) else value

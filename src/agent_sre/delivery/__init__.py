@@ -1,0 +1,1 @@
+"""What leaves the house: reports. Notifiers (Slack, PagerDuty, …) get their rooms here."""

@@ -1,0 +1,1 @@
+"""What was measured, and what could not be. `evidence` has the types and the seam, `gather` asks all sources side by side, `playbooks` say what to ask."""

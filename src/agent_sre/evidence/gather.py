@@ -1,0 +1,174 @@
+"""Asks every source side by side and comes back in time, with what there is.
+
+A question ends as Evidence or as a Gap, never as a missing line: the reader sees what could not be looked at. One deadline holds for all,
+waiting for a free place included, so the preliminary report keeps its two seconds whatever hangs behind a source.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from agent_sre.evidence import metrics, off
+from agent_sre.evidence.evidence import Evidence, EvidenceSet, EvidenceSource, Gap, Query
+from agent_sre.incident.incident import Incident
+from agent_sre.kit.clock import Clock
+from agent_sre.kit.durations import readable
+from agent_sre.kit.errors import AgentSREError
+
+DEADLINE = timedelta(seconds=1.2)
+"""Default. The preliminary report is due after two seconds; rules and the store get the rest."""
+
+CONCURRENCY = 5
+"""Queries in flight per source."""
+
+_SILENT = frozenset({"unavailable", "timeout", "store_unavailable"})
+"""Reasons that say nothing about the question, only that the source does not answer."""
+
+
+@dataclass(slots=True)
+class _Circuit:
+    failures: int = 0
+    open_until: float | None = None  # Clock.monotonic()
+
+
+class Circuits:
+    """Which sources have fallen silent, over all investigations of this process.
+
+        closed ──three times unavailable or timed out in a row──> open ──30 s──> asked again: an answer closes it, silence opens it at once
+
+    A source that hangs would otherwise cost every investigation its whole deadline.
+    """
+
+    def __init__(self, clock: Clock, *, failures: int = 3, rest: timedelta = timedelta(seconds=30)) -> None:
+        self._clock = clock
+        self._limit = failures
+        self._rest = rest
+        self._circuit_by_source: dict[str, _Circuit] = {}
+
+    def resting(self, source: str) -> timedelta | None:
+        """How much longer this source is left alone, None where it may be asked."""
+        circuit = self._circuit_by_source.get(source)
+        if circuit is None or circuit.open_until is None:
+            return None
+        left = circuit.open_until - self._clock.monotonic()
+        return timedelta(seconds=left) if left > 0 else None
+
+    def answered(self, source: str) -> None:
+        """The source spoke; saying no is speaking too."""
+        self._circuit_by_source.pop(source, None)
+
+    def silent(self, source: str) -> None:
+        """The source did not answer."""
+        circuit = self._circuit_by_source.setdefault(source, _Circuit())
+        circuit.failures += 1
+        if circuit.failures >= self._limit:
+            circuit.open_until = self._clock.monotonic() + self._rest.total_seconds()
+
+
+async def gather(
+    incident: Incident,
+    sources: Sequence[EvidenceSource],
+    *,
+    clock: Clock,
+    deadline: timedelta = DEADLINE,
+    circuits: Circuits | None = None,
+    on_result: Callable[[Evidence | Gap], None] | None = None,
+) -> EvidenceSet:
+    """All that the sources answer within the deadline, in the order of their plans; ids E01, E02, … in that order too, gaps included.
+
+    Whatever a source raises as AgentSREError becomes a Gap, and so does time that ran out ("timeout") and a source that is left alone for a
+    while ("circuit_open", only with `circuits`). `on_result` is called with every item as it arrives. Other exceptions are bugs and pass.
+    """
+    circuits = circuits or Circuits(clock)
+    run = _Run(incident, clock, deadline, asyncio.get_running_loop().time() + deadline.total_seconds(), circuits, on_result)
+    tasks: list[asyncio.Task[Evidence | Gap]] = []
+    try:
+        for source in sources:
+            places = asyncio.Semaphore(CONCURRENCY)
+            for question in _plan(source, incident, clock):
+                numbered = _numbered(question, f"E{len(tasks) + 1:02d}")
+                tasks.append(asyncio.create_task(run.ask(source, numbered, places)))
+        results = await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+    return EvidenceSet(
+        items=tuple(result for result in results if isinstance(result, Evidence)),
+        gaps=tuple(result for result in results if isinstance(result, Gap)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One gathering: what all its questions share."""
+
+    incident: Incident
+    clock: Clock
+    deadline: timedelta
+    ends_at: float  # event loop time
+    circuits: Circuits
+    on_result: Callable[[Evidence | Gap], None] | None
+
+    async def ask(self, source: EvidenceSource, question: Query | Gap, places: asyncio.Semaphore) -> Evidence | Gap:
+        """The answer to one question, or why there is none."""
+        if isinstance(question, Gap):
+            metrics.failed(source.name, question.reason, None)
+            result: Evidence | Gap = question
+        else:
+            result = await self._answer(source, question, places)
+        if self.on_result is not None:
+            self.on_result(result)
+        return result
+
+    async def _answer(self, source: EvidenceSource, query: Query, places: asyncio.Semaphore) -> Evidence | Gap:
+        began: float | None = None
+        try:
+            async with asyncio.timeout_at(self.ends_at), places:
+                resting = self.circuits.resting(source.name)
+                if resting is not None:
+                    metrics.failed(source.name, "circuit_open", None)
+                    return Gap(query=query, reason="circuit_open", detail=_resting_sentence(source.name, resting))
+                began = self.clock.monotonic()
+                evidence = await source.fetch(query, self.incident)
+        except TimeoutError:
+            # A question that never got a place says nothing about the source's health: its neighbours do.
+            if began is not None:
+                self.circuits.silent(source.name)
+            metrics.failed(source.name, "timeout", self._since(began))
+            return Gap(query=query, reason="timeout", detail=f"{source.name} did not answer within {readable(self.deadline)}.")
+        except AgentSREError as error:
+            if error.reason in _SILENT:
+                self.circuits.silent(source.name)
+            else:
+                self.circuits.answered(source.name)
+            if error.reason != off.REASON:  # a choice of the operator's, not a failure
+                metrics.failed(source.name, error.reason, self._since(began))
+            return Gap(query=query, reason=error.reason, detail=str(error))
+        self.circuits.answered(source.name)
+        metrics.answered(source.name, self._since(began) or timedelta(0))
+        return evidence
+
+    def _since(self, began: float | None) -> timedelta | None:
+        return None if began is None else timedelta(seconds=self.clock.monotonic() - began)
+
+
+def _plan(source: EvidenceSource, incident: Incident, clock: Clock) -> Sequence[Query | Gap]:
+    """The source's questions; a plan that fails is a question too, and stays open."""
+    try:
+        return source.plan(incident, clock.now())
+    except AgentSREError as error:
+        query = Query(id="", source=source.name, kind="plan", expression="", purpose=f"what to ask {source.name}")
+        return (Gap(query=query, reason=error.reason, detail=str(error)),)
+
+
+def _numbered(question: Query | Gap, name: str) -> Query | Gap:
+    if isinstance(question, Gap):
+        return replace(question, query=replace(question.query, id=name))
+    return replace(question, id=name)
+
+
+def _resting_sentence(source: str, left: timedelta) -> str:
+    return f"{source} did not answer lately and is asked again in {readable(left)}."

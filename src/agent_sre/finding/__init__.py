@@ -1,0 +1,1 @@
+"""What the evidence says: detectors turn evidence into findings, ranking turns findings into hypotheses."""

@@ -1,0 +1,1 @@
+"""A problem that somebody has: one or more alerts, their common subject, what happened when."""

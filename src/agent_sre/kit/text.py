@@ -1,0 +1,30 @@
+"""Untrusted text made fit to show: no control characters, no invisible ones, no surprise in length."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_KEPT = {"\n", "\t"}
+
+
+def cut(text: str, limit: int) -> str:
+    """The text, or its first `limit` characters and a visible `…(+n)` that says how many are missing."""
+    return text if len(text) <= limit else f"{text[:limit]}…(+{len(text) - limit})"
+
+
+def clean(text: str, limit: int = 4096) -> str:
+    """NFC text without control and format characters (zero-width, bidi marks, ANSI escapes, tag characters), at most `limit` long.
+
+    Line breaks and tabs stay. Unpaired surrogates become U+FFFD. Source of the list: Unicode categories Cc, Cf, Cs, Co.
+    """
+    kept = "".join(
+        "�" if unicodedata.category(character) == "Cs" else character
+        for character in unicodedata.normalize("NFC", text[: limit * 2])
+        if character in _KEPT or unicodedata.category(character) not in ("Cc", "Cf", "Co")
+    )
+    return cut(kept, limit) if len(text) <= limit * 2 else f"{kept[:limit]}…(+{len(text) - limit})"
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """`clean`, with every run of white space folded into one space."""
+    return cut(" ".join(clean(text, limit * 4).split()), limit)

@@ -1,0 +1,185 @@
+"""Anything in any order: the lease table against the plain model, with crashes.
+
+A crash drops the store without closing it and opens the file again, as a new process would. What a kill at any instant does is in
+test_queue_kill.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Coroutine
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from agent_sre.kit.clock import FakeClock
+from agent_sre.queue.embedded import EmbeddedQueue
+from agent_sre.queue.job import Job, QueueSettings
+from agent_sre.store.engine import Store, StoreSettings, open_store
+from agent_sre.store.schema import job as table
+from fakes.queue import InMemoryQueue
+
+T = TypeVar("T")
+
+SETTINGS = QueueSettings(lease=timedelta(seconds=30), keep_finished=timedelta(minutes=5))
+
+KINDS = st.sampled_from(["investigate", "deliver"])
+KEYS = st.sampled_from(["1", "2", "3", "4"])
+OWNERS = st.sampled_from(["ann", "bob", "cai"])
+DELAYS = st.sampled_from([0, 1, 29, 30, 31, 120]).map(lambda seconds: timedelta(seconds=seconds))
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Every call goes to both queues; both must say the same. The ledger beside them knows what must never happen, whatever they say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory()
+        self.clock = FakeClock()
+        self.model = InMemoryQueue(self.clock, SETTINGS)
+        self.stores: list[Store] = []
+        self.start()
+        self.lives = {"ann": 1, "bob": 1, "cai": 1}
+        self.claims: list[Job] = []  # every claim there ever was, so that old holders speak up too
+        self.holder: dict[int, Job] = {}  # the ledger: the latest claim of each job
+        self.asked_for: set[int] = set()  # ids of jobs that were enqueued and not pruned
+        self.attempts: dict[int, int] = {}
+        self.model_ids: dict[int, int] = {}  # an id of ours may have gaps: an enqueue that changes nothing uses one up
+
+    def start(self) -> None:
+        store = open_store(StoreSettings(database_url=f"sqlite:///{self.folder.name}/queue.db"))
+        self.stores.append(store)
+        self.real = EmbeddedQueue(store, self.clock, SETTINGS)
+
+    def teardown(self) -> None:
+        for store in self.stores:
+            store.close()
+        self.loop.close()
+        self.folder.cleanup()
+
+    def both(self, real: Coroutine[Any, Any, T], model: Coroutine[Any, Any, T]) -> T:
+        said, expected = self.loop.run(real), self.loop.run(model)
+        assert said == expected
+        return said
+
+    def twin(self, job: Job) -> Job:
+        """The same claim, as the model numbers it."""
+        return replace(job, id=self.model_ids[job.id])
+
+    def rows(self) -> list[sa.RowMapping]:
+        return self.stores[-1].read_now(lambda connection: list(connection.execute(sa.select(table)).mappings()))
+
+    def owner(self, name: str) -> str:
+        return f"{name}-{self.lives[name]}"
+
+    def accepted(self, job: Job) -> None:
+        assert self.holder[job.id] == job, "a holder that had lost the job was let through"
+
+    @rule(kind=KINDS, key=KEYS, priority=st.integers(0, 2), delay=DELAYS)
+    def enqueue(self, kind: str, key: str, priority: int, delay: timedelta) -> None:
+        run_at = self.clock.now() + delay if delay else None
+        added = self.both(
+            self.real.enqueue(kind, key, priority=priority, run_at=run_at), self.model.enqueue(kind, key, priority=priority, run_at=run_at)
+        )
+        if added:
+            newest = max(row["id"] for row in self.rows())
+            self.asked_for.add(newest)
+            self.model_ids[newest] = max(self.model.entries)
+
+    @rule(kind=KINDS, owner=OWNERS)
+    def claim(self, kind: str, owner: str) -> None:
+        name = self.owner(owner)
+        job, expected = self.loop.run(self.real.claim(kind, name)), self.loop.run(self.model.claim(kind, name))
+        assert (None if job is None else self.twin(job)) == expected
+        if job is not None:
+            assert job.run_at <= self.clock.now()
+            assert job.id in self.asked_for
+            self.holder[job.id] = job
+            self.claims.append(job)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def heartbeat(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self.claims))
+        if self.both(self.real.heartbeat(job), self.model.heartbeat(self.twin(job))):
+            self.accepted(job)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self.claims))
+        if self.both(self.real.finish(job), self.model.finish(self.twin(job))):
+            self.accepted(job)
+            del self.holder[job.id]
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), delay=DELAYS)
+    def retry(self, data: st.DataObject, delay: timedelta) -> None:
+        job = data.draw(st.sampled_from(self.claims))
+        run_at = self.clock.now() + delay
+        if self.both(self.real.retry(job, run_at=run_at, error="again"), self.model.retry(self.twin(job), run_at=run_at, error="again")):
+            self.accepted(job)
+            del self.holder[job.id]
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def fail(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self.claims))
+        if self.both(self.real.fail(job, error="no"), self.model.fail(self.twin(job), error="no")):
+            self.accepted(job)
+            del self.holder[job.id]
+
+    @rule(kind=KINDS, key=KEYS)
+    def cancel(self, kind: str, key: str) -> None:
+        if self.both(self.real.cancel(kind, key), self.model.cancel(kind, key)):
+            self.holder = {job_id: job for job_id, job in self.holder.items() if (job.kind, job.key) != (kind, key)}
+
+    @rule(owner=OWNERS)
+    def release(self, owner: str) -> None:
+        name = self.owner(owner)
+        if self.both(self.real.release(name), self.model.release(name)):
+            for job_id in [job_id for job_id, job in self.holder.items() if job.owner == name]:
+                del self.holder[job_id]
+                self.attempts[job_id] -= 1
+        self.lives[owner] += 1  # the name is not used again: the protocol asks for that
+
+    @rule(by=DELAYS)
+    def advance(self, by: timedelta) -> None:
+        self.clock.advance(by)
+
+    @rule()
+    def crash(self) -> None:
+        self.start()
+
+    @rule()
+    def prune(self) -> None:
+        if self.both(self.real.prune(), self.model.prune()):
+            ended = {row["id"] for row in self.rows()}
+            assert not {job_id for job_id in self.asked_for - ended if job_id in self.holder}, "a live job was pruned"
+            self.asked_for &= ended
+
+    @invariant()
+    def the_rows_agree_with_the_model_and_with_the_ledger(self) -> None:
+        rows = {row["id"]: row for row in self.rows()}
+        assert set(rows) == self.asked_for, "a job was lost"
+        for job_id, row in rows.items():
+            assert row["attempts"] >= self.attempts.get(job_id, 0), "attempts went back"
+        self.attempts = {job_id: row["attempts"] for job_id, row in rows.items()}
+        leased = {job_id: (row["owner"], row["attempts"]) for job_id, row in rows.items() if row["status"] == "leased"}
+        assert leased == {job_id: (job.owner, job.attempts) for job_id, job in self.holder.items()}, "a job without its one holder"
+        for job_id, row in rows.items():
+            entry = self.model.entries[self.model_ids[job_id]]
+            assert (row["status"], row["attempts"], row["run_at"]) == (entry.status, entry.attempts, entry.run_at)
+            assert row["finished_at"] == entry.finished_at
+        self.both(self.real.depth(), self.model.depth())
+
+
+TestQueueMachine = QueueMachine.TestCase
+TestQueueMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None, derandomize=True)
