@@ -200,7 +200,9 @@ def cart_analysis(*, author: str = "gemma3n:e4b") -> Analysis:
         evidence=cart_evidence(),
         gaps=(
             Gap(
-                query=_query("E08", "loki", "logs", '{namespace="shop", container="cart"}', "What did the container log before it was killed?"),
+                query=_query(
+                    "E08", "loki", "logs", '{namespace="shop", container="cart"}', "What did the container log before it was killed?"
+                ),
                 reason="not_configured",
                 detail="No Loki is configured (LOKI_URL), so logs were not read.",
             ),
@@ -211,7 +213,7 @@ def cart_analysis(*, author: str = "gemma3n:e4b") -> Analysis:
             ),
         ),
         confidence=Confidence.MEDIUM,
-        confidence_reason="the kills, the limit and the rollout fit together; the logs were not read, so a leak is not told from a bigger cache",
+        confidence_reason="kills, limit and rollout fit together; logs were not read, so a leak is not told from a bigger cache",
         author=author,
         author_note="Ollama did not answer in time" if by_rules else "chose among 4 causes; 2 sentences were removed as unsupported",
         timings={"gather": 0.9, "diagnose": 0.1} if by_rules else {"gather": 0.9, "diagnose": 0.1, "analyze": 13.8, "format": 0.1},
@@ -246,8 +248,10 @@ def cart_evidence() -> tuple[Evidence, ...]:
             memory,
             "How close is the container to its memory limit?",
             (
-                *(MetricSeries(labels={"container": "cart", "pod": pod}, points=_sawtooth(window, phase)) for pod, phase in
-                  (("cart-7d9c5b6f4-x2lqn", 0), ("cart-7d9c5b6f4-8wz6k", 3), ("cart-7d9c5b6f4-mm4tr", 5))),
+                *(
+                    MetricSeries(labels={"container": "cart", "pod": pod}, points=_sawtooth(window, phase))
+                    for pod, phase in (("cart-7d9c5b6f4-x2lqn", 0), ("cart-7d9c5b6f4-8wz6k", 3), ("cart-7d9c5b6f4-mm4tr", 5))
+                ),
                 _fact("limit", "memory limit 256 MiB", threshold=256 * _MIB),
             ),
             "up to 255 MiB of a limit of 256 MiB, five times the value of yesterday",
@@ -261,7 +265,10 @@ def cart_evidence() -> tuple[Evidence, ...]:
             'sum(rate(http_requests_total{namespace="shop", service="checkout", code=~"5.."}[5m]))\n'
             '  / sum(rate(http_requests_total{namespace="shop", service="checkout"}[5m]))',
             "Do the callers notice?",
-            (MetricSeries(labels={"service": "checkout"}, points=_error_ratio(window)), _fact("threshold", "fires above 5 %", threshold=0.05)),
+            (
+                MetricSeries(labels={"service": "checkout"}, points=_error_ratio(window)),
+                _fact("threshold", "fires above 5 %", threshold=0.05),
+            ),
             "31 % of requests to checkout fail, 0.2 % an hour ago",
             window=window,
             language="promql",
@@ -298,7 +305,13 @@ def cart_evidence() -> tuple[Evidence, ...]:
             language="promql",
         ),
         _evidence(
-            "E07", "history", "similar_incidents", "incidents of Deployment shop/cart, 90 days", "Was it like this before?", (), "no earlier incident of cart"
+            "E07",
+            "history",
+            "similar_incidents",
+            "incidents of Deployment shop/cart, 90 days",
+            "Was it like this before?",
+            (),
+            "no earlier incident of cart",
         ),
     )
 
@@ -451,7 +464,10 @@ def _sawtooth(window: Window, phase: int) -> tuple[tuple[float, float], ...]:
 
 def _error_ratio(window: Window) -> tuple[tuple[float, float], ...]:
     instants = _instants(window)
-    return tuple((at, 0.002 if number < len(instants) - 14 else min(0.31, 0.04 * (number - len(instants) + 15))) for number, at in enumerate(instants))
+    return tuple(
+        (at, 0.002 if number < len(instants) - 14 else min(0.31, 0.04 * (number - len(instants) + 15)))
+        for number, at in enumerate(instants)
+    )
 
 
 def _traffic(window: Window) -> tuple[tuple[float, float], ...]:

@@ -28,6 +28,9 @@ from agent_sre.kit.times import parse_instant
 DEEPEST = 32
 """Arrays and objects inside each other. Alertmanager's own bodies have 4; deeper ones only serve to break whoever walks them."""
 
+MOST_VALUES = 1_000_000
+"""Values in one body. 10,000 alerts have about 300,000; five million empty lists, in 16 MiB, would take half a gigabyte to hold."""
+
 LABEL_LIMIT = 1024
 """Characters of a stored label name or value."""
 
@@ -42,6 +45,7 @@ _FIELDS = frozenset({
     "routeLabels", "status", "truncatedAlerts", "version",
 })  # fmt: skip
 _BOM = b"\xef\xbb\xbf"
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _FINGERPRINT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
@@ -74,15 +78,28 @@ class WebhookMessage:
 
 
 def decode(body: bytes) -> dict[str, Any]:
-    """The body as plain JSON. A UTF-8 byte order mark in front is tolerated; the content type is nobody's business.
+    """The body of a webhook as plain JSON.
 
     A body without `alerts` is an empty list if all its fields are Alertmanager's own.
 
+    Raises BadInput with one sentence that repeats nothing of the body: what `decode_object` refuses, `alerts` that is no list, or somebody
+    else's JSON.
+    """
+    document = decode_object(body)
+    _entries(document)
+    return document
+
+
+def decode_object(body: bytes) -> dict[str, Any]:
+    """Any body as a JSON object. A UTF-8 byte order mark in front is tolerated; the content type is nobody's business.
+
     Raises BadInput with one sentence that repeats nothing of the body: not JSON (NaN, lone surrogates and broken UTF-8 included), not an
-    object, nested deeper than `DEEPEST`, `alerts` that is no list, or somebody else's JSON.
+    object, nested deeper than `DEEPEST`, or more than `MOST_VALUES`.
     """
     if not body.strip():
         raise BadInput("The body is empty.")
+    if _value_count(body) > MOST_VALUES:
+        raise BadInput(f"The body holds more than {MOST_VALUES:,} values.")
     try:
         document = orjson.loads(body.removeprefix(_BOM))
     except orjson.JSONDecodeError as error:
@@ -94,7 +111,6 @@ def decode(body: bytes) -> dict[str, Any]:
         raise BadInput(f"The body is {_kind_of(document)}, not a JSON object.")
     if _is_deeper_than(document, DEEPEST):
         raise BadInput(f"The body is nested deeper than {DEEPEST} levels.")
-    _entries(document)
     return document
 
 
@@ -176,6 +192,16 @@ def _entries(document: Mapping[str, Any]) -> list[Any]:
         # do not see must not pass for "no alerts".
         raise BadInput("There are no alerts in the body: it has no `alerts`, and fields that are not Alertmanager's.")
     return []
+
+
+def _value_count(body: bytes) -> int:
+    """About how many values the JSON holds, without parsing it. Texts are only looked into where their punctuation could matter."""
+    count = _punctuation(body)
+    return count if count <= MOST_VALUES else _punctuation(_STRING.sub(b"", body))
+
+
+def _punctuation(body: bytes) -> int:
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def _is_deeper_than(document: dict[str, Any], limit: int) -> bool:

@@ -271,7 +271,7 @@ _CONTROL_PLANE = (
 )
 _CONTROL_PLANE_JOBS = {"apiserver": "kube-apiserver", "kube-etcd": "etcd"} | {name: name for _, name in _CONTROL_PLANE}
 _CLUSTER_NAMESPACES = frozenset({"", "default", "kube-system", "openshift-etcd"})
-"""Where the control plane's targets live. The standard etcd rules ask for any job with "etcd" in it, so a shop's own etcd fires them, too."""
+"""Where the control plane's targets live. The standard etcd rules ask for any job with "etcd" in it, so a shop's own etcd fires them."""
 
 _COMPONENTS = (
     ("PrometheusOperator", "prometheus-operator", "operator"),

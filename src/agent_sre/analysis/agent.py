@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -25,11 +26,12 @@ from agent_sre.analysis.analysis import Analysis
 from agent_sre.analysis.artifacts import drop_artifacts, load_artifact
 from agent_sre.analysis.llm.model import Budget, LanguageModel
 from agent_sre.evidence.evidence import EvidenceSource
+from agent_sre.evidence.gather import Circuits
 from agent_sre.evidence.playbook import Playbook
 from agent_sre.incident import store as incident_store
 from agent_sre.incident.incident import Incident, IncidentStatus, MemberAlert
 from agent_sre.kit.clock import Clock
-from agent_sre.kit.errors import BadInput
+from agent_sre.kit.errors import BadInput, StoreUnavailable
 from agent_sre.kit.signal import Signal
 from agent_sre.store.engine import Store
 
@@ -113,6 +115,7 @@ class Agent:
                 store=self._store,
                 clock=self._clock,
                 sources=self._sources,
+                circuits=Circuits(self._clock),
                 playbooks=self._playbooks,
                 model=self.model,
                 gather_deadline=self._settings.gather_deadline,
@@ -177,9 +180,12 @@ class Agent:
         return AgentResult(thread_id=thread_id, run_id=run_id, task_type=task_type, analysis=analysis)
 
     async def forget(self, run_id: str) -> None:
-        """Drops the checkpoints and the working papers of a run whose result is safe. The evidence stays."""
-        if self._saver is not None:
-            await self._saver.adelete_thread(run_id)
+        """Drops the checkpoints and the working papers of a run that has ended. The evidence stays."""
+        try:
+            if self._saver is not None:
+                await self._saver.adelete_thread(run_id)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"The checkpoint file beside {self._store.path} failed: {error}") from error
         await self._store.write(lambda connection: drop_artifacts(connection, run_id))
 
     async def _incident(self, given: Mapping[str, Any]) -> Incident | None:

@@ -33,7 +33,7 @@ from agent_sre.analysis.prompts import SYSTEM_PROMPTS, incident_prompt, text_pro
 from agent_sre.analysis.rules import rules_analysis, text_analysis
 from agent_sre.analysis.verdict import UNKNOWN, Verdict, read_verdict, verdict_schema
 from agent_sre.evidence.evidence import EvidenceSource
-from agent_sre.evidence.gather import gather
+from agent_sre.evidence.gather import Circuits, gather
 from agent_sre.evidence.playbook import Playbook, playbook_for
 from agent_sre.finding.diagnose import diagnose
 from agent_sre.finding.finding import Confidence, Diagnosis
@@ -67,6 +67,7 @@ class Tools:
     store: Store
     clock: Clock
     sources: Sequence[EvidenceSource]
+    circuits: Circuits
     playbooks: Sequence[Playbook]
     model: LanguageModel
     gather_deadline: timedelta
@@ -100,7 +101,9 @@ async def gather_node(state: State, runtime: Runtime[Context]) -> State:
     started = tools.clock.monotonic()
     if context.incident is None:
         return {"evidence_count": 0, "gap_count": 0}
-    found = await gather(context.incident, tools.sources, clock=tools.clock, deadline=tools.gather_deadline)
+    found = await gather(
+        context.incident, tools.sources, clock=tools.clock, deadline=tools.gather_deadline, circuits=tools.circuits
+    )
     await tools.store.write(lambda connection: save_evidence(connection, state["run_id"], found))
     return {
         "evidence_count": len(found.items),

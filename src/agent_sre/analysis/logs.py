@@ -21,7 +21,7 @@ import orjson
 
 from agent_sre.kit.redact import redact
 from agent_sre.kit.text import cut, one_line
-from agent_sre.kit.times import parse_instant
+from agent_sre.kit.times import format_instant, parse_instant
 
 LEVELS = ("fatal", "error", "warning", "info", "debug", "")
 """Most urgent first; empty where a line says nothing about its level."""
@@ -31,7 +31,7 @@ _MOST_CHARACTERS = 32 * 1024 * 1024
 _LINE_LIMIT = 2000
 _SAMPLE_LIMIT = 300
 _TEMPLATE_LIMIT = 240
-_CLUE_TEMPLATES = 2000  # templates that are searched for known messages; beyond that the masking did not work and nothing would stand out
+_MOST_TEMPLATES = 500  # kept; beyond that the masking did not work and nothing would stand out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +67,10 @@ class LogClue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogDigest:
-    """All of it. Templates: most urgent level first, most frequent first within. `levels` has only levels that occur."""
+    """All of it. Templates: most urgent level first, most frequent first within, 500 at most. `levels` has only levels that occur."""
 
     lines: int
+    distinct: int  # templates found, those that were not kept included
     levels: Mapping[str, int]
     templates: tuple[LogTemplate, ...]
     clues: tuple[LogClue, ...]
@@ -104,29 +105,38 @@ def digest(text: str, now: datetime) -> LogDigest:
         known = merged.setdefault(_tidy(masked), [0, first, last])
         known[0] += count
         known[1], known[2] = min(known[1], first), max(known[2], last)
-    templates = [
-        LogTemplate(
-            text=cut(masked, _TEMPLATE_LIMIT),
-            level=level_of(masked),
-            count=count,
-            sample=_sample(lines[first]),
-            first_at=_instant(lines[first], now),
-            last_at=_instant(lines[last], now),
-        )
-        for masked, (count, first, last) in sorted(merged.items(), key=lambda item: -item[1][0])
-    ]
-    templates.sort(key=lambda item: (LEVELS.index(item.level), -item.count))
     levels: dict[str, int] = {}
-    for template in templates:
-        levels[template.level] = levels.get(template.level, 0) + template.count
+    ranked: list[tuple[int, int, str]] = []
+    for masked, (count, _, _) in merged.items():
+        level = level_of(masked)
+        levels[level] = levels.get(level, 0) + count
+        ranked.append((LEVELS.index(level), -count, masked))
+    templates = tuple(
+        _template(masked, LEVELS[rank], merged[masked], lines, now) for rank, _, masked in sorted(ranked)[:_MOST_TEMPLATES]
+    )
+    instants = [item.first_at for item in templates] + [item.last_at for item in templates]
+    known_instants = [instant for instant in instants if instant is not None]
     return LogDigest(
         lines=sum(levels.values()),
-        levels=levels,
-        templates=tuple(templates),
+        distinct=len(merged),
+        levels={level: levels[level] for level in LEVELS if level in levels},
+        templates=templates,
         clues=_clues(templates),
-        first_at=min((item.first_at for item in templates if item.first_at), default=None),
-        last_at=max((item.last_at for item in templates if item.last_at), default=None),
+        first_at=min(known_instants, default=None),
+        last_at=max(known_instants, default=None),
         truncated=truncated,
+    )
+
+
+def _template(masked: str, level: str, seen: list[int], lines: list[str], now: datetime) -> LogTemplate:
+    count, first, last = seen
+    return LogTemplate(
+        text=redact(one_line(masked, _TEMPLATE_LIMIT)),
+        level=level,
+        count=count,
+        sample=_sample(lines[first]),
+        first_at=_instant(lines[first], now),
+        last_at=_instant(lines[last], now),
     )
 
 
@@ -167,13 +177,18 @@ def _flat(line: str) -> str:
         return line
     if not isinstance(record, dict):
         return line
-    parts = [*_first_of(record, _TIME_KEYS), *(word.upper() for word in _first_of(record, _LEVEL_KEYS))]
+    parts = [*map(_readable_time, _first_of(record, _TIME_KEYS)), *(word.upper() for word in _first_of(record, _LEVEL_KEYS))]
     message = [_word(record[key]) for key in _MESSAGE_KEYS if key in record]
     return " ".join([*parts, *message]).replace("\n", " ") if message else line
 
 
 def _first_of(record: Mapping[str, Any], keys: tuple[str, ...]) -> list[str]:
     return next(([_word(record[key])] for key in keys if isinstance(record.get(key), str | int | float)), [])
+
+
+def _readable_time(word: str) -> str:
+    instant = _epoch(word)
+    return word if instant is None else format_instant(instant)
 
 
 def _word(value: Any) -> str:
@@ -183,7 +198,7 @@ def _word(value: Any) -> str:
 # Masking
 
 _DIGITS = {ord("0") + digit: 0x90 + digit for digit in range(10)}  # C1 controls: digits that masking must not see, still one byte each
-_DIGITS_BACK = {hidden: chr(digit) for digit, hidden in _DIGITS.items()}
+_DIGITS_BACK = {hidden: chr(digit) for digit, hidden in _DIGITS.items()} | {0x9A: '"'}
 _TELLING = (
     "x509", "HTTP/1.1", "HTTP/1.0", "HTTP/2", "http2", "sha256", "ipv4", "ipv6", "IPv4", "IPv6", "oauth2", "log4j", "k8s", "base64", "utf8", "UTF-8",
 )  # fmt: skip
@@ -192,14 +207,14 @@ _TELLING = (
 # a word boundary stands behind the first character, as `(?<!\w.)`, and not in front of it.
 _STATUS = re.compile(r"""[sScCH](?:tatus(?:_?[cC]ode)?|ode|TTP/[\x90-\x99.]{1,3}"?)["']?[=: ]+([1-5][0-9]{2})(?![0-9])""")
 _KLOG = re.compile(r"^([IWEF])[0-9]{4} [0-9:.]{8,15} +[0-9]+ ", re.MULTILINE)
-_SAID = re.compile(r'[merc](?<!\w.)(?:sg|essage|rr|rror|eason|ause)(="(?:[^"\\\n]|\\.)*")')
+_SAID = re.compile(r'[merc](?<!\w.)(?:sg|essage|rr|rror|eason|ause)="[^"\n]*"')
 _MASKS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     # (a text without which the pattern cannot match, the pattern, what to write instead)
     (":", re.compile(r"[0-9][0-9]{3}[-/][0-9]{2}[-/][0-9]{2}[T ][0-9:]{5,8}(?:[.,][0-9]+)?(?:Z| ?[+-][0-9]{2}:?[0-9]{2})?"), "<time>"),
     ("/20", re.compile(r"[0-9][0-9]/[A-Z][a-z]{2}/[0-9]{4}:[0-9:]{8}(?: [+-][0-9]{4})?"), "<time>"),
     (":", re.compile(r"[JFMASOND](?<!\w.)[a-z]{2} {1,2}[0-9]{1,2} [0-9]{2}:[0-9]{2}:[0-9]{2}\b"), "<time>"),
     (":", re.compile(r"[0-9](?<!\w.)[0-9]:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?\b"), "<time>"),
-    ('"', re.compile(r'["](?:[^"\\\n]|\\.)*"'), "<text>"),
+    ('"', re.compile(r'["][^"\n]*"'), "<text>"),
     ("'", re.compile(r"['](?<!\w.)[^'\n]*'(?!\w)"), "<text>"),
     ("://", re.compile(r"[:]//[^\s\"'<>,;)\]]+"), "://<url>"),
     ("-", re.compile(r"[0-9a-fA-F](?<!\w.)[0-9a-fA-F]{7}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"), "<id>"),
@@ -215,13 +230,14 @@ _SPACES = re.compile(r"\s+")
 
 
 def _masked(text: str) -> str:
+    text = text.replace('\\"', "\x9a")  # out of the way: a pattern that knows escapes takes quadratic time on a line full of them
     for word in _TELLING:
         if word in text:
             text = text.replace(word, word.translate(_DIGITS))
     text = _STATUS.sub(lambda match: match[0].translate(_DIGITS), text)
     text = _KLOG.sub(r"<klog-\1> ", text)
     if '="' in text:
-        text = _SAID.sub(lambda match: match[0].replace('"', " "), text)
+        text = _SAID.sub(lambda match: match[0].replace('"', " ").replace("= ", "=", 1), text)
     for needed, pattern, token in _MASKS:
         if needed in text:
             text = pattern.sub(token, text)
@@ -251,7 +267,7 @@ _LEVEL_WORD = re.compile(
 _KLOG_LEVEL = {"<klog-I>": "info", "<klog-W>": "warning", "<klog-E>": "error", "<klog-F>": "fatal"}
 _FATAL = re.compile(r"(?i)^panic:|\bfatal\b|\bsegfault\b|segmentation fault|\bcore dumped\b|\boom-?killed\b|out of memory: kill")
 _ERROR = re.compile(
-    r"(?i)\berrors?\b|exception\b|\bfail(?:ed|ure|s)?\b|traceback|\brefused\b|\bdenied\b|time[d ]? ?out\b|\bunable to\b|\bcannot\b|caused by"
+    r"(?i)errors?\b(?!(?:=|[\"']: ?)(?:<n>|<text>|null|nil|none|false))|exception\b|\bfail(?:ed|ure|s)?\b|traceback|\brefused\b|\bdenied\b|time[d ]? ?out\b|\bunable to\b|\bcannot\b|caused by"
     r"|(?:status(?:_?code)?|code|HTTP/[0-9.]+\"?)[\"']?[=: ]+5[0-9]{2}\b|<text> 5[0-9]{2}\b"
 )
 _WARNING = re.compile(r"(?i)\bwarn(?:ing)?\b|\bdeprecated\b|\bretry(?:ing)?\b")
@@ -292,9 +308,12 @@ def _instant(line: str, now: datetime) -> datetime | None:
         return _yearless(_MONTHS.index(match[1]) + 1, int(match[2]), match[3], now)
     if match := _KLOG_TIME.search(head):
         return _yearless(int(match[1]), int(match[2]), match[3], now)
-    if match := _EPOCH.search(head):
-        return datetime.fromtimestamp(int(match[1]), UTC)
-    return None
+    return _epoch(head)
+
+
+def _epoch(text: str) -> datetime | None:
+    match = _EPOCH.search(text)
+    return None if match is None else datetime.fromtimestamp(int(match[1]), UTC)
 
 
 def _yearless(month: int, day: int, time: str, now: datetime) -> datetime | None:
@@ -439,10 +458,11 @@ SIGNATURES: tuple[LogSignature, ...] = (
 )  # fmt: skip
 
 
-def _clues(templates: list[LogTemplate]) -> tuple[LogClue, ...]:
+def _clues(templates: tuple[LogTemplate, ...]) -> tuple[LogClue, ...]:
     found: dict[str, list[LogTemplate]] = {}
-    bad = [item for item in templates if item.level not in ("info", "debug")][:_CLUE_TEMPLATES]
-    for template in bad:
+    for template in templates:
+        if template.level in ("info", "debug"):
+            continue
         haystack = f"{template.text}\n{template.sample}"
         for signature in SIGNATURES:
             if signature.pattern.search(haystack):

@@ -24,6 +24,7 @@ PLAIN = ""
 UNITS = (PLAIN, BYTES, BYTES_PER_SECOND, SECONDS, RATIO, PERCENT, CELSIUS, PER_SECOND, TIMESTAMP)
 
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_HUGE = 1e15
 _LARGE = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 _COUNTER_PARTS = re.compile(r"_(?:total|sum|bucket)$")
 _TIMESTAMP_NAME = re.compile(
@@ -85,8 +86,8 @@ def format_beside(value: float, other: float, unit: str = PLAIN) -> tuple[str, s
 
 def _plain(value: float, digits: int) -> str:
     for size, letter in _LARGE:
-        if abs(value) >= size:
-            return f"{value:.3e}" if abs(value) >= 1e15 else f"{_digits(value / size, digits)} {letter}"
+        if size <= abs(value) < _HUGE:
+            return f"{_digits(value / size, digits)} {letter}"
     return _digits(value, digits)
 
 
@@ -94,9 +95,9 @@ def _digits(value: float, digits: int) -> str:
     """`digits` significant ones, but never fewer than all in front of the point: 1234.5 is "1,234"."""
     if value == 0:
         return "0"
-    exponent = math.floor(math.log10(abs(value)))
-    if exponent < -5:
+    if not 1e-5 <= abs(value) < _HUGE:
         return f"{value:.{digits - 1}e}"
+    exponent = math.floor(math.log10(abs(value)))
     text = f"{value:,.{max(0, digits - 1 - exponent)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 

@@ -1,16 +1,16 @@
 """Playbooks: what an alert means, what usually causes it, what to look at first. Data that people can read, in `playbooks/*.toml`.
 
-They are what makes a report useful with no model, no Prometheus and no network. `evidence/prometheus` measures; a playbook only says what is
-usually so, and how to find out.
+They are what makes a report useful with no model, no Prometheus and no network. `evidence/prometheus` measures; a playbook only says what
+is usually so, and how to find out.
 
-Texts may hold `$name` placeholders (`$namespace`, `$pod`, `$node`, …): parts of the subject first, alert labels second. `render` fills them in,
-escaped for where they stand, and gives None where a value is missing or not safe there, so that no reader ever pastes half a command.
+Texts may hold `$name` placeholders (`$namespace`, `$pod`, `$node`, …): parts of the subject first, alert labels second. `render` fills them
+in, escaped for where they stand, and gives None where a value is missing or not safe there, so that no reader ever pastes half a command.
 
     file ──load_playbooks──> Playbook (templates) ──fill──> Playbook (plain texts; what could not be filled in is left out)
     alert name ──playbook_for──^                     ^──values_of── subject, labels
 
-A template has one alternative per line: the first line that can be filled in whole is the result. So a command can ask for the container where
-the container is known, and for the pod where it is not; an empty last line means "then words are enough".
+A template has one alternative per line: the first line that can be filled in whole is the result. So a command can ask for the container
+where the container is known, and for the pod where it is not; an empty last line means "then words are enough".
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ FILES = (
     "application",
     "generic",
 )
-"""The packaged files. Order is precedence: a name like `EtcdHighLatency` matches patterns of two files, and the narrower field comes first."""
+"""The packaged files. Order is precedence: a name like `EtcdHighLatency` fits patterns of two files, and the narrower field comes first."""
 
 _ALWAYS_THERE = frozenset({"subject", "alertname"})
 _MOST_STEPS = 5  # the contract's "3 to 5 recommendations"
@@ -135,10 +135,10 @@ def _pattern(pattern: str) -> re.Pattern[str]:
 
 
 def fill(playbook: Playbook, values: Mapping[str, str]) -> Playbook:
-    """The playbook as plain texts for one alert; causes, queries and steps that cannot be filled in are left out, and no two steps are the same.
+    """The playbook as plain texts for one alert. Queries and steps that cannot be filled in are left out, and no two are the same.
 
-    At most five steps stay: of too many, the later ones of a horizon that occurs twice go first. `meaning`, `impact` and the causes of a loaded
-    playbook are never lost as long as `values` came from `values_of`.
+    At most five steps stay: of too many, the later ones of a horizon that occurs twice go first. `meaning`, `impact` and the causes of a
+    loaded playbook are never lost as long as `values` came from `values_of`.
     """
 
     def text(template: str) -> str | None:
@@ -184,8 +184,8 @@ def render(template: str, language: str, values: Mapping[str, str]) -> str | Non
 
     A value is escaped for where it stands, and its line is passed over where it is missing, empty, or cannot be made safe there:
     "text": control and invisible characters go, white space is folded, 200 characters at most;
-    "promql", "logql": only inside a double-quoted string, escaped for it; behind `=~`, `!~` and `|~` also quoted for RE2, so that the template's
-    own `.*` works and the value's does not;
+    "promql", "logql": only inside a double-quoted string, escaped for it; behind `=~`, `!~` and `|~` also quoted for RE2, so that the
+    template's own `.*` works and the value's does not;
     "bash": only what looks like a Kubernetes name (letters, digits, `_ . : -`, no dash or dot in front), which needs no quoting anywhere.
     Raises ValueError for any other language.
     """
@@ -289,10 +289,10 @@ _ADDRESS = re.compile(r"[\d.]+|.*:.*")
 def values_of(subject: Subject, labels: Mapping[str, str]) -> dict[str, str]:
     """What the placeholders of a template mean for this alert. Values are raw: `render` makes them safe.
 
-    `$subject` (words for people) and `$alertname` are always there. Then the parts of the subject: `$kind` `$name` `$namespace` `$node` `$container`
-    `$service` `$cluster`, its name under its kind (`$pod`, `$deployment`, `$persistentvolumeclaim`; `$job_name` for a Job), `$workload` (the
-    controller, also behind a pod), `$host` (a machine's name or address), and `$resource` (its kind as kubectl takes it). Then every other alert
-    label under its own name, but for those that name the exporter and not the object.
+    `$subject` (words for people) and `$alertname` are always there. Then the parts of the subject: `$kind` `$name` `$namespace` `$node`
+    `$container` `$service` `$cluster`, its name under its kind (`$pod`, `$deployment`, `$persistentvolumeclaim`; `$job_name` for a Job),
+    `$workload` (the controller, also behind a pod), `$host` (a machine's name or address), and `$resource` (its kind as kubectl takes it).
+    Then every other alert label under its own name, but for those that name the exporter and not the object.
     """
     own = {name: value for name, value in labels.items() if value and _LABEL_NAME.fullmatch(name)}
     for name in _EXPORTER_LABELS:
@@ -336,8 +336,8 @@ def _is_about(name: str, value: str, subject: Subject, labels: Mapping[str, str]
     KubeDeploymentReplicasMismatch arrives with the pod of kube-state-metrics, KubeNodeNotReady with its namespace.
     """
     if name == "instance":
-        # The series of a machine or of a database have the address of their exporter, so it finds them. Whoever reports on all others carries
-        # an address that finds nothing; the kubelet is in between: its address is that of its node.
+        # The series of a machine or of a database have the address of their exporter, so it finds them. Whoever reports on all others
+        # carries an address that finds nothing; the kubelet is in between: its address is that of its node.
         reporters = " ".join(labels.get(key, "") for key in ("job", "service", "container"))
         foreign = _FOREIGN_INSTANCE.search(reporters)
         return not foreign or foreign[0].lower() in subject.name or (foreign[0] == "kubelet" and subject.kind in ("Node", "Host"))
@@ -345,7 +345,7 @@ def _is_about(name: str, value: str, subject: Subject, labels: Mapping[str, str]
         return value.startswith(f"{subject.name}-")
     if subject.kind not in _OUR_OWN_KINDS and subject.kind != "Service":
         return False
-    return subject.kind != "Host" and (not _EXPORTER.search(value) or subject.name in value)
+    return subject.kind != "Host" and not (_EXPORTER.search(value) and not _EXPORTER.search(subject.name))
 
 
 # Reading the files
@@ -354,8 +354,8 @@ def _is_about(name: str, value: str, subject: Subject, labels: Mapping[str, str]
 def load_playbooks(folder: Path | None = None) -> tuple[Playbook, ...]:
     """All playbooks in order of precedence, the generic one last.
 
-    The files of `folder` come first, sorted by name. A playbook there replaces the packaged one of the same name, and takes over the alerts that
-    it lists. Raises BadSetting with the file and the field where something in it is wrong.
+    The files of `folder` come first, sorted by name. A playbook there replaces the packaged one of the same name, and takes over the alerts
+    that it lists. Raises BadSetting with the file and the field where something in it is wrong.
     """
     packaged = _packaged()
     if folder is None:
@@ -374,6 +374,7 @@ def load_playbooks(folder: Path | None = None) -> tuple[Playbook, ...]:
 @cache
 def _packaged() -> tuple[Playbook, ...]:
     folder = resources.files("agent_sre.evidence") / "playbooks"
+    # A test compiles the packaged patterns; here that would be a fourth of the time it takes to load.
     return _checked((f"{name}.toml", (folder / f"{name}.toml").read_text(encoding="utf-8")) for name in FILES)
 
 
@@ -383,12 +384,20 @@ def _own(folder: Path) -> tuple[Playbook, ...]:
     files = []
     for path in sorted(folder.glob("*.toml")):
         try:
-            files.append((str(path), path.read_text(encoding="utf-8")))
+            files.append((f"AGENT_SRE_PLAYBOOKS: {path}", path.read_text(encoding="utf-8")))
         except UnicodeDecodeError as error:
             raise BadSetting(f"AGENT_SRE_PLAYBOOKS: {path} is not UTF-8 text.") from error
         except OSError as error:
             raise BadSetting(f"AGENT_SRE_PLAYBOOKS: {path} cannot be read: {error.strerror}.") from error
-    return _checked(files)
+    own = _checked(files)
+    for playbook in own:
+        for pattern in playbook.patterns:
+            try:
+                _pattern(pattern)
+            except re.error as error:
+                complaint = f'patterns: "{pattern}" is not a regular expression: {error}.'
+                raise BadSetting(f'AGENT_SRE_PLAYBOOKS: {folder}, playbook "{playbook.name}": {complaint}') from error
+    return own
 
 
 def _checked(files: Iterable[tuple[str, str]]) -> tuple[Playbook, ...]:
@@ -425,7 +434,7 @@ def _playbook(table: _Table) -> Playbook:
     table.none_but("name", "title", "alerts", "patterns", "meaning", "impact", "causes", "queries", "steps")
     playbook = Playbook(
         name=table.text("name"),
-        title=table.text("title"),
+        title=table.template("title", "text", always=True),
         alerts=table.texts("alerts"),
         patterns=table.texts("patterns"),
         meaning=table.template("meaning", "text", always=True),
@@ -438,11 +447,6 @@ def _playbook(table: _Table) -> Playbook:
         raise table.wrong("name", 'is not a slug; write small letters, digits and dashes, like "pod-crash-looping"')
     if not playbook.alerts and not playbook.patterns and playbook.name != GENERIC:
         raise table.wrong("alerts", "is missing, and so is patterns: no alert would ever find this playbook")
-    for pattern in playbook.patterns:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise table.wrong("patterns", f'"{pattern}" is not a regular expression: {error}') from error
     return playbook
 
 
@@ -513,19 +517,22 @@ class _Table:
         return tuple(_Table(item, f"{self._where}, {field} {number}") for number, item in enumerate(value, 1))
 
     def template(self, field: str, language: str, *, may_miss: bool = False, always: bool = False) -> str:
-        """A template: one text, or a list of alternatives. With `always` its last line must not depend on what the alert carries."""
+        """A template: one text, or a list of alternatives, the last of which may be empty where the whole field may be missing.
+
+        With `always` the last alternative must not depend on what the alert carries.
+        """
         if may_miss and field not in self._content:
             return ""
         value = self._content.get(field)
         lines = value if isinstance(value, list) and value else [self.text(field)]
-        if not all(isinstance(line, str) and "\n" not in line for line in lines) or "" in lines[:-1]:
+        if not all(isinstance(line, str) and "\n" not in line for line in lines) or "" in (lines[:-1] if may_miss else lines):
             raise self.wrong(field, "must be a text of one line, or a list of such alternatives")
         for line in lines:
             complaint = _complaint(line, language)
             if complaint:
                 raise self.wrong(field, complaint)
         if always and not _placeholders(lines[-1]) <= _ALWAYS_THERE:
-            raise self.wrong(field, "may not be there for every alert: let the last alternative use no placeholder but $subject and $alertname")
+            raise self.wrong(field, "would be missing for some alerts: let its last alternative use only $subject and $alertname")
         return "\n".join(lines)
 
 
@@ -535,7 +542,7 @@ def _placeholders(line: str) -> frozenset[str]:
 
 def _complaint(line: str, language: str) -> str:
     """What is wrong with one line of a template; empty where nothing is."""
-    if "$" in _PLACEHOLDER.sub("", line) or "\\$" in line:
+    if "$" in line and ("$" in _PLACEHOLDER.sub("", line) or "\\$" in line):
         return 'has a "$" that begins no placeholder; write $name or ${name}'
     if language in ("promql", "logql"):
         for outside, _, _ in _query_parts(line):

@@ -160,17 +160,23 @@ def _content(holder: Mapping[str, Any]) -> dict[str, Any]:
 
 def _example(document: Mapping[str, Any], content: Mapping[str, Any]) -> Any:
     """The document's own example for a body, else one made of its required fields, else None."""
-    if "example" in content:
-        return content["example"]
-    for named in _dict(content.get("examples")).values():
-        return _resolved(document, named).get("value")
     schema = _resolved(document, content.get("schema"))
-    if "example" in schema:
-        return schema["example"]
-    for example in _list(schema.get("examples")):
-        return example
-    made = {name: "…" for name in _list(schema.get("required")) if isinstance(name, str)}
+    for holder in (content, schema):
+        if "example" in holder:
+            return holder["example"]
+    named = [_resolved(document, each).get("value") for each in _dict(content.get("examples")).values()]
+    for given in [*named, *_list(schema.get("examples"))]:
+        return given
+    properties = _dict(schema.get("properties"))
+    made = {name: _sample(_resolved(document, properties.get(name))) for name in _list(schema.get("required")) if isinstance(name, str)}
     return made or ({} if content else None)
+
+
+def _sample(schema: Mapping[str, Any]) -> Any:
+    """A value of the schema's kind, for a line that somebody will edit."""
+    if "default" in schema:
+        return schema["default"]
+    return {"array": [], "object": {}, "integer": 1, "number": 1, "boolean": True}.get(str(schema.get("type")), "…")
 
 
 def _curl(document: Mapping[str, Any], path: str, method: str, body: Any) -> str:
@@ -185,15 +191,15 @@ def _curl(document: Mapping[str, Any], path: str, method: str, body: Any) -> str
 
 def _resolved(document: Mapping[str, Any], node: Any) -> dict[str, Any]:
     """The node, or what its `$ref` points at within the document. A reference to nowhere or to itself is an empty node."""
-    node = _dict(node)
+    found = _dict(node)
     for _ in range(_MAX_DEPTH):
-        reference = node.get("$ref")
+        reference = found.get("$ref")
         if not isinstance(reference, str):
-            return node
+            return found
         target: Any = document if reference.startswith("#/") else {}
         for step in reference.removeprefix("#/").split("/"):
             target = _dict(target).get(step.replace("~1", "/").replace("~0", "~"))
-        node = _dict(target)
+        found = _dict(target)
     return {}
 
 

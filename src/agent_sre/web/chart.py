@@ -1,8 +1,8 @@
 """Small charts without JavaScript: metric series as one inline SVG.
 
-The plot is stretched to the width of its card and the words are not, so that a phone gets the same letters as a desk: the curves live in a
-nested `<svg preserveAspectRatio="none">`, the labels stand outside it at percentages. Colours come from classes in static/style.css, because
-the pages' CSP forbids style attributes.
+The plot is stretched to the width of its card and the words are not, so that a phone gets the same letters as a desk: the curves live in
+a nested `<svg preserveAspectRatio="none">`, the labels stand outside it at percentages. Colours come from classes in static/style.css,
+because the pages' CSP forbids style attributes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-from statistics import median
 
 from markupsafe import Markup
 
@@ -52,9 +51,7 @@ class _Frame:
         return _PLOT_HEIGHT - (value - self.low) / (self.high - self.low) * _PLOT_HEIGHT
 
 
-def sparkline(
-    series: Sequence[MetricSeries], *, threshold: float | None, fired_at: datetime | None, unit: str = PLAIN
-) -> Markup:
+def sparkline(series: Sequence[MetricSeries], *, threshold: float | None, fired_at: datetime | None, unit: str = PLAIN) -> Markup:
     """The first MAX_SERIES series as a `<figure>` with one SVG and its legend; empty where there is nothing to draw.
 
     `threshold` is a dashed line, `fired_at` begins a shade that reaches to the right edge (left out where it lies after the last point).
@@ -91,7 +88,9 @@ def sparkline(
         width=_PLOT_WIDTH,
         drawing=drawing,
         clock=_clock(frame),
-        legend=_legend([each for each, _ in curves], hidden=len(series) - len(curves), frame=frame, threshold=threshold, fired=fired, unit=unit),
+        legend=_legend(
+            [each for each, _ in curves], hidden=len(series) - len(curves), frame=frame, threshold=threshold, fired=fired, unit=unit
+        ),
     )
 
 
@@ -135,9 +134,9 @@ def _ticks(low: float, high: float, *, binary: bool) -> tuple[float, ...]:
 
 
 def _runs(points: Points) -> Iterable[Points]:
-    """The stretches between gaps. A gap is a distance of more than one and a half usual ones."""
+    """The stretches between gaps. The points of a range query stand one step apart, so the smallest distance is the step."""
     distances = [later[0] - earlier[0] for earlier, later in pairwise(points)]
-    allowed = 1.5 * median(distances) if distances else 0.0
+    allowed = 1.5 * min((distance for distance in distances if distance > 0), default=math.inf)
     run = points[:1]
     for distance, point in zip(distances, points[1:], strict=True):
         if distance > allowed:
@@ -183,8 +182,9 @@ def _shade(frame: _Frame, fired: float | None) -> Markup:
 def _threshold_line(frame: _Frame, threshold: float | None) -> Markup:
     if threshold is None:
         return Markup("")
-    line = '<line class="threshold" x1="0" x2="{}" y1="{y:.1f}" y2="{y:.1f}" stroke-dasharray="6 4" vector-effect="non-scaling-stroke"/>'
-    return Markup(line).format(_PLOT_WIDTH, y=frame.y(threshold))
+    return Markup(
+        '<line class="threshold" x1="0" x2="{}" y1="{y:.1f}" y2="{y:.1f}" stroke-dasharray="6 4" vector-effect="non-scaling-stroke"/>'
+    ).format(_PLOT_WIDTH, y=frame.y(threshold))
 
 
 def _grid(frame: _Frame, unit: str) -> Markup:
@@ -201,7 +201,9 @@ def _grid(frame: _Frame, unit: str) -> Markup:
 def _clock(frame: _Frame) -> Markup:
     text = Markup('<text x="{}%" y="{}" text-anchor="{}">{}</text>')
     bottom = _HEIGHT - 6
-    return text.format(_GUTTER_PERCENT, bottom, "start", _time(frame, frame.start)) + text.format(100, bottom, "end", _time(frame, frame.end))
+    return text.format(_GUTTER_PERCENT, bottom, "start", _time(frame, frame.start)) + text.format(
+        100, bottom, "end", _time(frame, frame.end)
+    )
 
 
 def _time(frame: _Frame, instant: float) -> str:

@@ -1,7 +1,7 @@
 """Markdown that somebody else wrote (a model, an alert, a log line) as HTML that can do nothing but be read.
 
-Two locks, each enough alone: what could act is not parsed (HTML, links, images, autolinks and reference definitions stay visible as the text
-they are), and the pages' CSP would not run or load it. Headings sink by one so that the page keeps its own outline.
+Two locks, each enough alone: what could act is not parsed (HTML, links, images, autolinks and reference definitions stay visible as the
+text they are), and the pages' CSP would not run or load it. Headings sink by one so that the page keeps its own outline.
 """
 
 from __future__ import annotations

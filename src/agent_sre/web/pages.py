@@ -1,8 +1,8 @@
 """The pages: values in, HTML text out. No request, no store, no clock; the routes bring those (web/incidents.py).
 
-Every text on a page may come from an attacker (a label, its name, a log line, a model), so nothing here trusts any: Jinja2 escapes always, what
-is invisible or looks like a secret is taken out on the way (`_shown`), links lead to our own paths or to the http(s) address that a configured
-source gave, and SECURITY_HEADERS forbid the browser whatever might still slip through. There is no script at all.
+Every text on a page may come from an attacker (a label, its name, a log line, a model), so nothing here trusts any: Jinja2 escapes always,
+what is invisible or looks like a secret is taken out on the way (`_shown`), links lead to our own paths or to the http(s) address that a
+configured source gave, and SECURITY_HEADERS forbid the browser whatever might still slip through. There is no script at all.
 
 Jinja2 is loaded and the templates are compiled with the first page, not at import: the webhook must not wait for either.
 """
@@ -37,9 +37,7 @@ from agent_sre.web.markdown import code_block, render_markdown
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-CSP = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+CSP = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 """The pages need a stylesheet, an icon and one form, all ours; everything else is refused."""
 
 SECURITY_HEADERS = {
@@ -69,7 +67,7 @@ FACTS_SHOWN = 12
 
 QUICK_REFRESH_SECONDS, SLOW_REFRESH_SECONDS = 2, 30
 QUICK_REFRESH_FOR = timedelta(minutes=15)
-"""A waiting page looks every 2 s while the report can still come (the longest wait for the model is 10 minutes), then a forgotten tab calms down."""
+"""A waiting page looks every 2 s while the report can still come (the longest wait for the model is 10 minutes), then more calmly."""
 
 COMPLETE = "complete"  # delivery's Stage.COMPLETE, as the store and the JSON say it
 
@@ -224,6 +222,7 @@ def _environment() -> Environment:
         object=describe,
         place=_place_words,
         prose=_prose,
+        markdown=render_markdown,
         block=_block,
         chart=_chart,
         link=_outside_link,
@@ -233,11 +232,10 @@ def _environment() -> Environment:
         rest=_after_first_sentence,
         facts=_facts,
         word=_word,
+        count=_count,
         spaced=lambda token: token.replace("_", " "),
     )
-    environment.globals.update(
-        asset_url=_asset_url, list_url=_list_url, incident_key=incident_key, severities=tuple(Severity), RULES=RULES
-    )
+    environment.globals.update(asset_url=_asset_url, list_url=_list_url, incident_key=incident_key, severities=tuple(Severity), RULES=RULES)
     return environment
 
 
@@ -257,7 +255,7 @@ def _readable_text(text: str) -> str:
 
 
 def _prose(text: str, ids: frozenset[str] = frozenset()) -> Markup:
-    """A sentence of an analysis, with its two conventions (analysis/markdown.py): `code` in backticks, and `[E02]`, which leads to its card."""
+    """A sentence of an analysis with its two conventions (analysis/markdown.py): `code` in backticks, `[E02]` as a link to its card."""
 
     def link(match: re.Match[str]) -> str:
         return f'<a class="ref" href="#{match[1]}">{match[1]}</a>' if match[1] in ids else match[0]
@@ -373,6 +371,10 @@ def _word(text: str) -> str:
     return text if re.fullmatch(r"[a-z]{1,20}", text) else "other"
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 _FENCES = frozenset({"promql", "logql", "bash", "json", "yaml", "sql", "text"})
 
 
@@ -380,7 +382,9 @@ def _block(text: str, language: str = "", limit: int = 4096) -> Markup:
     """A command, query or excerpt to copy. The words of a command are kept whole where it wraps: browsers break lines after any hyphen."""
     text = redact(clean(text.strip("\n"), limit))
     if language == "bash":
-        text = Markup("\n").join(Markup(" ").join(Markup("<span>{}</span>").format(word) for word in line.split(" ")) for line in text.split("\n"))
+        text = Markup("\n").join(
+            Markup(" ").join(Markup("<span>{}</span>").format(word) for word in line.split(" ")) for line in text.split("\n")
+        )
     return code_block(text, language if language in _FENCES else "")
 
 

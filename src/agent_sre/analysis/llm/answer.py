@@ -5,8 +5,9 @@ The wire: one JSON object per line, the last one with `"done":true`. A non-strea
     {"model":"…","created_at":"…","message":{"role":"assistant","content":"It "},"done":false}
     {"model":"…","created_at":"…","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","prompt_eval_count":812,"eval_count":93}
 
-Seen in the field and therefore handled: the stream ends without `done:true` though its JSON looks fine; an `{"error":…}` line after tokens, under
-status 200; `done_reason` missing; several objects on one line; blank lines and CRLF; one character split over two lines; thinking in the content.
+Seen in the field and therefore handled: the stream ends without `done:true` though its JSON looks fine; an `{"error":…}` line after tokens,
+under status 200; `done_reason` missing; several objects on one line; blank lines and CRLF; one character split over two lines; thinking in
+the content.
 Source: https://github.com/ollama/ollama/blob/main/docs/api.md#generate-a-chat-completion
 """
 
@@ -24,6 +25,7 @@ from agent_sre.kit.text import one_line
 
 MAX_LINE_BYTES = 8 * 1024 * 1024
 MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_OBJECTS_A_LINE = 1000  # the slow reader would hold the event loop for seconds over a line of millions
 
 _TOO_LONG = re.compile(r"context[ _](length|size|window)", re.IGNORECASE)
 _THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.IGNORECASE | re.DOTALL)
@@ -130,7 +132,7 @@ class AnswerReader:
 
 
 def error_text(value: object) -> str:
-    """The words of an error in any of the shapes that are sent: text, `{"error":…}`, `{"message":…}`, or a text that holds such JSON again."""
+    """The words of an error in any of its shapes: text, `{"error":…}`, `{"message":…}`, or a text that holds such JSON again."""
     for _ in range(4):  # the native runner's error is an object in a string in an object
         if isinstance(value, str) and value.lstrip().startswith("{"):
             try:
@@ -149,7 +151,7 @@ def says_too_long(text: str) -> bool:
 
 
 def without_thinking(text: str) -> str:
-    """The text without `<think>…</think>`. What stands before a lone end tag was thinking too, and so is all that follows a lone start tag."""
+    """The text without `<think>…</think>`. What stands before a lone end tag was thinking too, as is what follows a lone start tag."""
     return _THINKING_END.sub("", _THINKING.sub("", text))
 
 
@@ -166,12 +168,16 @@ def _tolerant_values(line: bytes) -> Iterator[Any]:
     """What orjson refuses and we can still read: several objects on a line, half a character at the end of a text."""
     text = line.decode("utf-8", "surrogateescape")
     at = 0
-    while (at := _end_of_space(text, at)) < len(text):
+    for _ in range(MAX_OBJECTS_A_LINE):
+        at = _end_of_space(text, at)
+        if at == len(text):
+            return
         try:
             value, at = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
             raise Unusable("garbage", "a line of the answer is not JSON") from error
         yield value
+    raise Unusable("garbage", f"a line of the answer holds more than {MAX_OBJECTS_A_LINE} objects")
 
 
 def _end_of_space(text: str, at: int) -> int:

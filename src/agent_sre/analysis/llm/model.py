@@ -75,6 +75,6 @@ class LanguageModel(Protocol):
         """
         ...
 
-    async def check(self, timeout: timedelta) -> ModelHealth:
+    async def check(self, timeout: timedelta) -> ModelHealth:  # noqa: ASYNC109  (a bound to keep, not a way to cancel)
         """Asks the server now. Never raises, and returns within `timeout`."""
         ...

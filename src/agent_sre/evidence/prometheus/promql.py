@@ -180,7 +180,8 @@ def join(expression: str, matchers: Mapping[str, str]) -> str:
     for name, value in sorted(matchers.items()):
         # `$` doubled: label_replace expands $1 in its replacement.
         one = f'label_replace({one}, {_name_text(name, always=True)}, "{quote(value.replace("$", "$$"))}", "", "")'
-    joined = _finished(f"({expression}\n) and on({', '.join(_name_text(name) for name in sorted(matchers))}) {one}")
+    end = "\n" if "#" in expression else ""  # a comment at its end would swallow our parenthesis
+    joined = _finished(f"({expression}{end}) and on({', '.join(_name_text(name) for name in sorted(matchers))}) {one}")
     _parse(joined)
     return joined
 

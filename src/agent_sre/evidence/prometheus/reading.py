@@ -109,7 +109,7 @@ def values(reading: Reading, unit: str) -> dict[str, str | int | float | bool | 
 
 
 def describe(reading: Reading, unit: str, *, starts_at: datetime, start: datetime, now: datetime) -> str:
-    """`value is 0.93 (threshold > 0.9, crossed 06:31:10Z, 10 min before the alert), was 0.42 1 h ago`."""
+    """`value is 0.93 (threshold > 0.9, crossed 06:31:10Z, 10 min before the alert), was 0.42 one hour ago`."""
     if reading.current_at is None:
         return f"no sample since {clock_text(start, now)}"
     unit = shown_unit(unit, reading)
@@ -122,7 +122,7 @@ def describe(reading: Reading, unit: str, *, starts_at: datetime, start: datetim
     if reading.ended:
         line += f", no sample since {clock_text(_instant(reading.current_at), now)}"
     if reading.hour_ago is not None:
-        line += f", was {format_number(reading.hour_ago, unit)} 1 h ago"
+        line += f", was {format_number(reading.hour_ago, unit)} one hour ago"
     return line
 
 

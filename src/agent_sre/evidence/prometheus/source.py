@@ -148,7 +148,8 @@ class PrometheusSource:
             return self._graph(ran, member, (), (), answer, summary=_nothing(answer, window))
         unit = promql.unit_of_expression(threshold.expression)
         read = reading.read(series[0].points, (), starts_at=member.starts_at, start=window.start, end=window.end, step=window.step)
-        line = f"threshold is {threshold.op} {'unknown' if read.current is None else format_number(read.current, unit)}"
+        number = read.current_text if read.current is None else format_number(read.current, unit)
+        line = f"it fires while the value is {threshold.op} {number}"
         if read.minimum is not None and read.maximum is not None and read.minimum != read.maximum:
             line += f", between {format_number(read.minimum, unit)} and {format_number(read.maximum, unit)} in this time"
         values: Values = {
@@ -233,20 +234,20 @@ class PrometheusSource:
     async def _fetch_up(self, query: Query, member: MemberAlert) -> Evidence:
         window = _window(query)
         answer = await self._client.query_range(query.expression, window)
-        series = sorted(_own_series(answer, member), key=_is_up)
+        series = sorted(_own_series(answer, member), key=lambda item: _is_up(item, window))
         if not series:
             summary = f"no target matches {query.expression}: Prometheus does not scrape it now, and did not since {_start_text(window)}"
             return self._graph(query, member, (), (), answer, summary=summary)
-        down = [item for item in series if not _is_up(item)]
+        down = [item for item in series if not _is_up(item, window)]
         line = f"{len(down)} of {len(series)} {_plural(len(series), 'target')} down"
         since: str | None = None
         if down:
             bar = Bar(op="==", value=0.0)
             read = reading.read(down[0].points, (bar,), starts_at=member.starts_at, start=window.start, end=window.end, step=window.step)
-            at = read.current_at if read.ended and not read.breaching else read.crossed_at
+            at = read.current_at if read.ended else read.crossed_at
             since = format_instant(_instant(at)) if at is not None else None
             when = reading.clock_text(_instant(at), window.end) if at is not None else f"before {_start_text(window)}"
-            line += f"; {_target_name(down[0].labels)} since {when}"
+            line += f"; {_target_name(down[0].labels)} {'not scraped' if read.ended else 'down'} since {when}"
         values: Values = {"down": len(down), "total": len(series), "down_since": since}
         return self._graph(query, member, (Fact(name="up", text=line, values=values),), series, answer)
 
@@ -496,7 +497,7 @@ def _absence(series: Sequence[Series], member: MemberAlert, window: Window, expr
             text=f"no series matches {one_line(expression)} since {_start_text(window)} or earlier",
             values={"present": False, "last_seen_at": None},
         )
-    present = window.end.timestamp() - last <= 1.5 * window.step.total_seconds()
+    present = not _ended(last, window)
     seen = _instant(last)
     when = f"{reading.clock_text(seen, window.end)}, {reading.beside_alert(seen, member.starts_at)}"
     text = f"{one_line(expression)} is there again" if present else f"no series matches {one_line(expression)} since {when}"
@@ -525,8 +526,13 @@ def _metric_series(series: Series) -> MetricSeries:
     return MetricSeries(labels=dict(series.labels), points=points[-MAX_POINTS:])
 
 
-def _is_up(series: Series) -> bool:
-    return bool(series.points) and series.points[-1][1] == 1
+def _is_up(series: Series, window: Window) -> bool:
+    """A target that is no longer scraped is not up, whatever it said last."""
+    return bool(series.points) and series.points[-1][1] == 1 and not _ended(series.points[-1][0], window)
+
+
+def _ended(last: float, window: Window) -> bool:
+    return window.end.timestamp() - last > 1.5 * window.step.total_seconds()
 
 
 # Words

@@ -1,0 +1,211 @@
+"""The whole service in one place: `build` is the only function that knows every concrete class."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from agent_sre.alert.inbox import Inbox
+from agent_sre.analysis.agent import Agent
+from agent_sre.analysis.analysis import Analysis
+from agent_sre.analysis.llm.ollama import OllamaModel
+from agent_sre.analysis.rules import rules_analysis
+from agent_sre.config.config import Config
+from agent_sre.evidence.alert_source import AlertSource
+from agent_sre.evidence.evidence import EvidenceSet
+from agent_sre.evidence.history import HistorySource
+from agent_sre.evidence.off import NotConfigured
+from agent_sre.evidence.playbook import Playbook, load_playbooks, playbook_for
+from agent_sre.evidence.prometheus.client import PrometheusClient
+from agent_sre.evidence.prometheus.source import PrometheusSource
+from agent_sre.finding.diagnose import diagnose
+from agent_sre.incident.incident import Incident
+from agent_sre.investigation.conclude import RulesReport
+from agent_sre.investigation.ingest import Ingester, Investigate
+from agent_sre.investigation.investigation import DIAGNOSE
+from agent_sre.investigation.sweep import Sweep
+from agent_sre.investigation.worker import Worker
+from agent_sre.kit.clock import Clock, SystemClock
+from agent_sre.kit.signal import Signal
+from agent_sre.queue.embedded import EmbeddedQueue
+from agent_sre.store.engine import Store, open_store
+from agent_sre.web.application import build_application
+from agent_sre.web.chat import chat_router
+from agent_sre.web.counters import AlertCounters
+from agent_sre.web.health import Checked, Health
+from agent_sre.web.incidents import incidents_router
+from agent_sre.web.results import Results
+from agent_sre.web.webhook import webhook_router
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """Everything, built and not yet running."""
+
+    config: Config
+    store: Store
+    inbox: Inbox
+    queue: EmbeddedQueue
+    ingester: Ingester
+    worker: Worker
+    sweep: Sweep
+    agent: Agent
+    model: OllamaModel
+    prometheus: PrometheusClient | None
+    health: Health
+    published: Signal
+    web: FastAPI
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Everything behind the web at work. A background task that dies takes the service down: half a service is worse than a restart."""
+        await self.queue.recover()
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(self.ingester.run(), name="ingester"),
+                tasks.create_task(self._work(), name="worker"),
+                tasks.create_task(self.sweep.run(), name="sweep"),
+                tasks.create_task(self._look_around(), name="first-look"),
+            ]
+            try:
+                yield
+            finally:
+                for task in background:
+                    task.cancel()
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes what is open. For callers that did not use `running`."""
+        await self.agent.close()
+        await self.model.close()
+        if self.prometheus is not None:
+            await self.prometheus.aclose()
+        self.store.close()
+
+    async def _work(self) -> None:
+        await self.agent.open()
+        await self.worker.run()
+
+    async def _look_around(self) -> None:
+        await self.health.look()
+        await self.model.warm_up()
+
+
+def build(config: Config, *, clock: Clock | None = None, store: Store | None = None) -> App:
+    """The service that these settings describe. Opens the database; starts nothing."""
+    clock = clock or SystemClock()
+    store = store or open_store(config.store)
+    playbooks = load_playbooks(Path(config.playbooks.folder) if config.playbooks.folder else None)
+    rules = rules_without_evidence(playbooks)
+    published = Signal()
+    inbox = Inbox(store, clock)
+    queue = EmbeddedQueue(store, clock, config.queue)
+    model = OllamaModel(config.ollama, clock)
+    prometheus = PrometheusClient(config.prometheus) if config.prometheus.url else None
+    prometheus_source = PrometheusSource(prometheus, clock) if prometheus else NotConfigured("prometheus", "PROMETHEUS_URL")
+    agent = Agent(
+        store=store,
+        clock=clock,
+        sources=(AlertSource(clock), HistorySource(store, clock), prometheus_source),
+        playbooks=playbooks,
+        model=model,
+        settings=config.agent,
+    )
+    worker = Worker(
+        store=store,
+        queue=queue,
+        agent=agent,
+        clock=clock,
+        settings=config.investigation,
+        lease=config.queue.lease,
+        rules=rules,
+        published=published,
+    )
+
+    async def investigate(wanted: list[Investigate]) -> None:
+        for item in wanted:
+            await queue.enqueue(DIAGNOSE, str(item.investigation_id), priority=item.severity.priority)
+
+    ingester = Ingester(
+        store=store,
+        inbox=inbox,
+        clock=clock,
+        settings=config.correlation,
+        rules=rules,
+        on_investigate=investigate,
+        on_cancelled=worker.cancel,
+    )
+    sweep = Sweep(
+        store=store, queue=queue, clock=clock, settings=config.investigation, keep_bodies=config.inbox.keep_bodies
+    )
+    checked: Sequence[Checked] = (prometheus_source, *(NotConfigured(name, setting) for name, setting in _NOT_BUILT))
+    health = Health(
+        store=store,
+        queue=queue,
+        agent=agent,
+        sources=checked,
+        clock=clock,
+        service=config.server.service,
+        ollama_url=model.url,
+        watchdog_timeout=config.investigation.watchdog_timeout,
+    )
+    counters = AlertCounters(store, clock)
+    results = Results(store=store, clock=clock, playbooks=playbooks, published=published)
+    web = build_application(
+        routers=(
+            webhook_router(
+                inbox=inbox,
+                results=results,
+                settings=config.inbox,
+                clock=clock,
+                service=config.server.service,
+                counters=counters,
+            ),
+            incidents_router(store=store, clock=clock),
+            chat_router(agent=agent, store=store, clock=clock, settings=config.inbox, service=config.server.service),
+        ),
+        health=health,
+        collect=(counters.collect, health.collect),
+    )
+    return App(
+        config=config,
+        store=store,
+        inbox=inbox,
+        queue=queue,
+        ingester=ingester,
+        worker=worker,
+        sweep=sweep,
+        agent=agent,
+        model=model,
+        prometheus=prometheus,
+        health=health,
+        published=published,
+        web=web,
+    )
+
+
+_NOT_BUILT = (
+    ("alertmanager", "ALERTMANAGER_URL"),
+    ("loki", "LOKI_URL"),
+    ("kubernetes", "KUBECONFIG"),
+)
+"""Sources of the contract that this version cannot ask. `/health` shows them as off."""
+
+
+def rules_without_evidence(playbooks: Sequence[Playbook]) -> RulesReport:
+    """The report of last resort: what the rules know about an incident that nobody looked into."""
+
+    def report(incident: Incident, note: str, now: datetime) -> Analysis:
+        playbook = playbook_for(incident.lead.name, playbooks)
+        return rules_analysis(incident, diagnose(incident, EvidenceSet(), playbook), playbook, author_note=note, timings={}, now=now)
+
+    return report

@@ -1,0 +1,31 @@
+"""Detectors: each looks for one thing in the evidence and says so in one sentence. Pure, small, one file each.
+
+To add one, copy the nearest sibling, give it a line in DETECTORS and a heading in docs/reference/detectors.md; the conformance tests find it.
+What a finding may carry beside its sentence is said in finding/rank.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agent_sre.finding.detectors.recurrence import Recurrence
+from agent_sre.finding.detectors.related import Related
+from agent_sre.finding.detectors.rule_health import RuleHealth
+from agent_sre.finding.detectors.short_lived import ShortLived
+from agent_sre.finding.detectors.spread import Spread
+from agent_sre.finding.detectors.stale import Stale
+from agent_sre.finding.detectors.target_down import TargetDown
+from agent_sre.finding.detectors.threshold import ThresholdCrossed
+from agent_sre.finding.finding import Detector
+
+DETECTORS: Mapping[str, Detector] = {
+    "threshold": ThresholdCrossed(),
+    "target_down": TargetDown(),
+    "rule_health": RuleHealth(),
+    "stale": Stale(),
+    "short_lived": ShortLived(),
+    "spread": Spread(),
+    "related": Related(),
+    "recurrence": Recurrence(),
+}
+"""By name, in the order in which a reader wants to hear of them: what is measured, whether to believe it, what else there is."""

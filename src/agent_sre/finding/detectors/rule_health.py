@@ -1,0 +1,49 @@
+"""Whether the rule itself can be believed: does Prometheus evaluate it, and does it know it at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agent_sre.evidence.evidence import EvidenceSet
+from agent_sre.finding.facts import facts, member_of, of_kind, text
+from agent_sre.finding.finding import Finding
+from agent_sre.incident.incident import Incident
+from agent_sre.kit.text import one_line
+
+_WELL = frozenset({"", "ok", "unknown"})  # "unknown" is a rule that was not evaluated yet
+
+
+class RuleHealth:
+    """Reads `rule` of Prometheus."""
+
+    name = "rule_health"
+
+    def detect(self, incident: Incident, evidence: EvidenceSet) -> Iterable[Finding]:
+        for item in of_kind(evidence, "prometheus", "rule"):
+            member = member_of(incident, item)
+            name = one_line(member.name, 120)
+            if not item.data:
+                yield Finding(
+                    detector=self.name,
+                    summary=f"This Prometheus has no rule {name}: it was renamed or removed, or another one sent the alert",
+                    subject=member.subject,
+                    facts={"known": False},
+                    evidence_ids=(item.id,),
+                )
+            for fact in facts(item, "rule"):
+                error, health = one_line(text(fact.values, "last_error"), 300), text(fact.values, "health")
+                if not error and health in _WELL:
+                    continue
+                yield Finding(
+                    detector=self.name,
+                    summary=f"Prometheus cannot evaluate the rule {name}{f': {error}' if error else ''}; do not trust its silence or its noise",
+                    subject=member.subject,
+                    facts={
+                        "known": True,
+                        "clue": "rule_error",
+                        "cause": f"The rule {name} itself fails, so its state may be old and say nothing about {name}'s subject",
+                        "check": "Evaluate the rule's expression by hand and read the error.",
+                        "weight": 0.5,
+                    },
+                    evidence_ids=(item.id,),
+                )

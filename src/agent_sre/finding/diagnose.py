@@ -1,0 +1,72 @@
+"""From evidence to a diagnosis: what the rules see, which causes that leaves, and how sure they may be. Pure, and always has an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent_sre.evidence.evidence import Evidence, EvidenceSet, Gap
+from agent_sre.evidence.playbook import Playbook, fill, values_of
+from agent_sre.finding.detectors import DETECTORS
+from agent_sre.finding.finding import Confidence, Diagnosis, Finding, Hypothesis
+from agent_sre.finding.rank import rank
+from agent_sre.incident.incident import Incident
+from agent_sre.kit.text import one_line
+
+REPORTED = frozenset({"alert", "history"})
+"""Sources that repeat what others told us. Only the rest measures."""
+
+_CLEAR_LEAD = 1.2  # the first cause must outweigh the second by this much before anybody calls it likely
+
+
+def diagnose(incident: Incident, evidence: EvidenceSet, playbook: Playbook) -> Diagnosis:
+    """What the rules make of the evidence. `playbook` is that of the lead alert, as loaded."""
+    findings = detect(incident, evidence)
+    lead = incident.lead
+    causes = fill(playbook, values_of(lead.subject, lead.labels)).causes
+    hypotheses = rank(causes, findings, lead.subject)
+    confidence, reason = judge(evidence, hypotheses)
+    return Diagnosis(evidence=evidence, findings=findings, hypotheses=hypotheses, confidence=confidence, confidence_reason=reason)
+
+
+def detect(incident: Incident, evidence: EvidenceSet) -> tuple[Finding, ...]:
+    """Everything that any detector sees, in the registry's order."""
+    return tuple(finding for detector in DETECTORS.values() for finding in detector.detect(incident, evidence))
+
+
+def judge(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis]) -> tuple[Confidence, str]:
+    """How sure the rules may be, and why, in words.
+
+    Low where nothing was measured, where nothing measured speaks for the first cause, or where the second is nearly as likely; else medium.
+    Rules never say high: they match words and shapes, they do not prove.
+    """
+    measured = {item.id: item for item in evidence.items if item.query.source not in REPORTED}
+    telling = [item for item in measured.values() if item.data]
+    if not telling:
+        return Confidence.LOW, f"nothing was measured: {_why_nothing(list(measured.values()), evidence.gaps)}; these are the usual causes"
+    if not hypotheses:
+        return Confidence.LOW, "there is no usual cause to compare the measurements with"
+    first = hypotheses[0]
+    support = [evidence_id for evidence_id in first.supporting if evidence_id in measured]
+    seen = _cited([item.id for item in telling])
+    if not support:
+        hint = f"; what speaks for {first.id} is only what was reported {_cited(first.supporting)}" if first.supporting else ""
+        return Confidence.LOW, f"what was measured {seen} does not tell the causes apart{hint}"
+    if len(hypotheses) > 1 and first.score < _CLEAR_LEAD * hypotheses[1].score:
+        return Confidence.LOW, f"{_cited(support)} speaks for {first.id}, but {hypotheses[1].id} is nearly as likely"
+    if first.contradicting:
+        return Confidence.LOW, f"{_cited(support)} speaks for {first.id}, and {_cited(first.contradicting)} against it"
+    return Confidence.MEDIUM, f"{_cited(support)} speaks for {first.id}; that it is the cause was not proved"
+
+
+def _why_nothing(empty: Sequence[Evidence], gaps: Sequence[Gap]) -> str:
+    reasons = dict.fromkeys(_sentence(gap) for gap in gaps if gap.query.source not in REPORTED)
+    reasons.update(dict.fromkeys(f"{item.query.source} found nothing {_cited([item.id])}" for item in empty[:1]))
+    return "; ".join(list(reasons)[:3]) or "no source of measurements was asked"
+
+
+def _sentence(gap: Gap) -> str:
+    return one_line(gap.detail, 200).rstrip(".") or f"{one_line(gap.query.source, 60)}: {one_line(gap.reason, 60)}"
+
+
+def _cited(evidence_ids: Sequence[str]) -> str:
+    return "".join(f"[{evidence_id}]" for evidence_id in evidence_ids[:4])

@@ -1,0 +1,152 @@
+"""From usual causes to hypotheses in order: what is measured lifts or lowers what is only usual.
+
+    playbook causes ──prior by place──┐
+    findings with a `clue` ───────────┼──> Hypothesis H1, H2, … (best first)
+    findings with a `cause` ──────────┘
+
+A finding takes part by its `facts`:
+
+    clue     a token of CLUES: causes that its first pattern finds gain, those that its second finds lose
+    cause    a sentence: the finding proposes a cause of its own, `weight` (0 to 1) strong, with `check` as the way to tell
+
+Findings without evidence ids move nothing: a hypothesis must be able to say what it rests on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agent_sre.alert.subject import Subject
+from agent_sre.evidence.playbook import PlaybookCause
+from agent_sre.finding.finding import Finding, Hypothesis
+
+MOST_HYPOTHESES = 6
+"""As many as a small model can choose among, and more than anybody checks at night."""
+
+_FIRST_PRIOR = 0.5
+_PRIOR_STEP = 0.75  # each next cause of a playbook is three quarters as usual as the one before
+_GAIN = 1.6
+_LOSS = 0.5
+_HIGHEST = 0.9  # rules alone are never surer than that
+_LOWEST = 0.02
+_DEFAULT_WEIGHT = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clue:
+    """Which causes, by the words of their sentence, a clue speaks for and against."""
+
+    supports: re.Pattern[str]
+    contradicts: re.Pattern[str] | None = None
+
+
+def _clue(supports: str, contradicts: str = "") -> Clue:
+    return Clue(
+        supports=re.compile(supports, re.IGNORECASE),
+        contradicts=re.compile(contradicts, re.IGNORECASE) if contradicts else None,
+    )
+
+
+CLUES: Mapping[str, Clue] = {
+    # shapes of the alert's own curve
+    "steady_growth": _clue(r"\bleak|\bgrow|never (?:closed|deleted|given back)|without a plan", r"\bburst\b|\bspike|sudden|short bursts"),
+    "jump": _clue(r"\bburst\b|\bspike|sudden|\btraffic\b|retry storm|batch|\bjob\b", r"\bleak|ordinary growth|slowly"),
+    "flapping": _clue(r"threshold|too (?:strict|tight|low)|from time to time|short bursts|flap|intermittent"),
+    "recurring": _clue(r"threshold|from time to time|\bschedule|\bcron|periodic|every (?:day|night|week)"),
+    # words of a scrape error
+    "connection_refused": _clue(
+        r"crash|not running|does not run|ended|restart|\bport\b|\bdown\b|is gone|stopped|killed", r"credential|certificate|overload|too slow|\bslow\b"
+    ),
+    "dns_failure": _clue(r"\bDNS\b|resolve|\bname\b|removed|renamed", r"credential|certificate|overload|crash"),
+    "tls_failure": _clue(r"certificate|\bTLS\b|x509", r"crash|overload|\bDNS\b|not running"),
+    "no_access": _clue(r"credential|\btoken\b|\blogin\b|\bauth|RBAC|rights|permission", r"crash|overload|\bDNS\b|not running"),
+    "not_found": _clue(r"\bpath\b|address|endpoint|moved|renamed", r"crash|overload|credential|not running"),
+    "server_error": _clue(r"\berror|\bfails|\bbug\b|broken", r"not running|\bDNS\b|certificate"),
+    "no_route": _clue(r"network|firewall|\bnode\b|machine|polic", r"credential|certificate|\bpath\b"),
+    "scrape_timeout": _clue(r"slow|overload|hang|network|firewall|polic|too (?:large|many)", r"credential|certificate|not running"),
+    "connection_reset": _clue(r"crash|restart|proxy|load balancer|overload", r"credential|\bDNS\b"),
+    "bad_metrics": _clue(r"limit|metric|format|label|series|sample", r"crash|network|not running|\bDNS\b"),
+    "not_scraped": _clue(r"removed|deleted|renamed|scaled|discovery|selector|ServiceMonitor|configuration|\bgone\b", r"overload|certificate"),
+    # what else is ill
+    "sick_node": _clue(r"\bnodes?\b|machine|host\b|kubelet", r"\bleak|wrong (?:image|tag|port|password|configuration)"),
+    "sick_control_plane": _clue(r"API server|etcd|control plane|apiserver|scheduler|controller|DNS"),
+    "one_workload": _clue(r"image|rollout|version|configuration|release|deploy|change", r"\bnode\b|machine|\bnetwork partition"),
+    "rule_error": _clue(r"\brule\b|expression|threshold"),
+}
+"""By token. Patterns read the sentences of playbook causes; tests/finding/test_rank.py shows for each what it moves."""
+
+
+def rank(causes: Sequence[PlaybookCause], findings: Sequence[Finding], subject: Subject) -> tuple[Hypothesis, ...]:
+    """Hypotheses, best first, at most six, with ids H1, H2, … in that order. Equal scores keep the playbook's order.
+
+    `causes` are filled in, most usual first. A cause that a finding proposes in the very words of the playbook is counted once.
+    """
+    clues = [finding for finding in findings if finding.evidence_ids and isinstance(finding.facts.get("clue"), str)]
+    candidates = _proposed(findings)
+    known = {candidate.cause.casefold() for candidate in candidates}
+    for place, item in enumerate(causes):
+        if item.cause.casefold() not in known:
+            candidates.append(_weighed(item, _FIRST_PRIOR * _PRIOR_STEP**place, clues, subject))
+    candidates.sort(key=lambda candidate: -candidate.score)
+    return tuple(
+        Hypothesis(
+            id=f"H{number}",
+            cause=item.cause,
+            subject=item.subject,
+            score=item.score,
+            supporting=item.supporting,
+            contradicting=item.contradicting,
+            check=item.check,
+        )
+        for number, item in enumerate(candidates[:MOST_HYPOTHESES], 1)
+    )
+
+
+def _proposed(findings: Sequence[Finding]) -> list[Hypothesis]:
+    proposed: dict[str, Hypothesis] = {}
+    for finding in findings:
+        cause, check, weight = (finding.facts.get(name) for name in ("cause", "check", "weight"))
+        if not finding.evidence_ids or not isinstance(cause, str) or not cause.strip() or cause.casefold() in proposed:
+            continue
+        proposed[cause.casefold()] = Hypothesis(
+            id="",
+            cause=cause,
+            subject=finding.subject,
+            score=_bounded(float(weight) if isinstance(weight, int | float) else _DEFAULT_WEIGHT),
+            supporting=finding.evidence_ids,
+            contradicting=(),
+            check=check if isinstance(check, str) else "",
+        )
+    return list(proposed.values())
+
+
+def _weighed(item: PlaybookCause, prior: float, clues: Sequence[Finding], subject: Subject) -> Hypothesis:
+    score = prior
+    supporting: list[str] = []
+    contradicting: list[str] = []
+    for finding in clues:
+        clue = CLUES.get(str(finding.facts["clue"]))
+        if clue is None:
+            continue
+        if clue.supports.search(item.cause):
+            score *= _GAIN
+            supporting += finding.evidence_ids
+        elif clue.contradicts is not None and clue.contradicts.search(item.cause):
+            score *= _LOSS
+            contradicting += finding.evidence_ids
+    return Hypothesis(
+        id="",
+        cause=item.cause,
+        subject=subject,
+        score=_bounded(score),
+        supporting=tuple(dict.fromkeys(supporting)),
+        contradicting=tuple(dict.fromkeys(contradicting)),
+        check=item.check,
+    )
+
+
+def _bounded(score: float) -> float:
+    # written so that NaN, which no comparison finds, becomes the lowest
+    return round(score, 4) if _LOWEST <= score <= _HIGHEST else _HIGHEST if score > _HIGHEST else _LOWEST

@@ -1,0 +1,1 @@
+"""The doors: the webhook, the pages, the API. `application` puts them together, `server` holds the sockets."""
