@@ -52,6 +52,7 @@ class App:
     """Everything, built and not yet running."""
 
     config: Config
+    clock: Clock
     store: Store
     inbox: Inbox
     queue: EmbeddedQueue
@@ -61,6 +62,7 @@ class App:
     agent: Agent
     model: OllamaModel
     prometheus: PrometheusClient | None
+    sources: Sequence[Checked]
     health: Health
     published: Signal
     web: FastAPI
@@ -178,6 +180,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
     )
     return App(
         config=config,
+        clock=clock,
         store=store,
         inbox=inbox,
         queue=queue,
@@ -187,6 +190,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         agent=agent,
         model=model,
         prometheus=prometheus,
+        sources=checked,
         health=health,
         published=published,
         web=web,

@@ -179,7 +179,7 @@ def test_commands_only_read(playbook: Playbook) -> None:
 @EACH
 def test_code_never_uses_words_for_people(playbook: Playbook) -> None:
     for language in ("promql", "logql", "bash"):
-        assert not any("$subject" in line for line in code_of(playbook, language))
+        assert not any("$subject" in line.lower() for line in code_of(playbook, language))
 
 
 # Finding one
@@ -271,6 +271,19 @@ def test_every_standard_rule_has_a_playbook_of_its_own_kind() -> None:
         ("LoadBalancer502", "ingress"),
         ("IngressCertificateExpired", "certificate-expiring"),
         ("PodStuckPending", "pod-pending"),
+        ("SlowDisk", "disk-io"),
+        ("RedisTooManyMasters", "redis"),
+        ("PostgresqlUnusedReplicationSlot", "database-disk"),
+        ("MysqlSlaveIoThreadNotRunning", "replication-lag"),
+        ("ContainerAbsent", "service-down"),
+        ("ContainerLowCpuUtilization", "low-utilization"),
+        ("LonghornBackupFailed", "backup-failed"),
+        ("InternetConnectionLost", "network-trouble"),
+        ("NginxConfigReloadFailed", "ingress"),
+        ("VectorConfigInvalid", "config-load-failed"),
+        ("UserSignupsDropped", "traffic-drop"),
+        ("CheckoutPaymentFailures", "high-error-rate"),
+        ("HostEdacUncorrectableErrors", "hardware-errors"),
         ("EdgeCase", GENERIC),
         ("unnamed", GENERIC),
         ("", GENERIC),
@@ -283,7 +296,7 @@ def test_names_that_people_invent_find_their_playbook(alert_name: str, slug: str
 @pytest.mark.parametrize(
     "alert_name",
     [
-        "InfluxDBQueryRate", "CargoShipmentCount", "LoginAttemptCount", "ImportantThing", "FeedbackScore", "UpgradeWindow", "DropOff",
+        "InfluxPointsWritten", "CargoShipmentCount", "LoginAttemptCount", "ImportantThing", "FeedbackScore", "UpgradeWindow", "DropOff",
         "GroupsCount",
     ],
 )
@@ -304,7 +317,7 @@ def check_filled(filled: Playbook) -> None:
     assert {"Immediate", "Investigation", "Prevention"} <= {step.horizon for step in filled.steps}
     assert filled.queries
     for text in (*texts_of(filled), *(query.text for query in filled.queries), *(step.command for step in filled.steps)):
-        assert not re.search(r"\$\{?[a-z]", text), text
+        assert not re.search(r"\$\{?[A-Za-z]", text), text
 
 
 @EACH
@@ -393,7 +406,7 @@ def test_the_document_s_high_cpu_alert_is_answered_about_its_pod() -> None:
     labels = {"alertname": "HighCPU", "severity": "warning", "pod": "test-pod"}
     filled = fill(playbook_for("HighCPU", PLAYBOOKS), values_of(subject_of(labels), labels))
     check_filled(filled)
-    assert filled.meaning.startswith("Pod test-pod uses nearly all the CPU")
+    assert filled.meaning.startswith("According to this alert, Pod test-pod uses nearly all the CPU")
     assert filled.queries[0].text == 'sum by (pod, container) (rate(container_cpu_usage_seconds_total{pod="test-pod",container!=""}[5m]))'
     assert filled.steps[0].command == "kubectl get pods -A --field-selector=metadata.name=test-pod -o wide"
 
@@ -473,6 +486,13 @@ def test_an_alert_that_names_nothing_still_has_words_for_its_subject() -> None:
     values = values_of(subject_of({"alertname": "\u200b"}), {"alertname": "\u200b"})
     assert values["alertname"] == "unnamed"
     assert values["subject"] == "what this alert watches"
+
+
+def test_a_component_is_called_by_its_name_alone() -> None:
+    assert values_of(Subject(kind="Component", name="kube-apiserver"), {})["subject"] == "kube-apiserver"
+    assert values_of(Subject(kind="Component", name="alertmanager", namespace="monitoring"), {})["subject"] == "monitoring/alertmanager"
+    assert values_of(Subject(kind="Cluster", name=""), {})["subject"] == "the cluster"
+    assert values_of(Subject(kind="Component", name="\u200b"), {})["subject"] == "what this alert watches"
 
 
 # Rendering
@@ -573,7 +593,7 @@ def test_any_value_in_a_command_is_one_word_or_no_command(value: str) -> None:
 @given(value=st.from_regex(r"[a-z0-9_][a-z0-9_.:-]{0,40}", fullmatch=True), data=st.data())
 def test_every_packaged_command_keeps_its_shape_with_any_name(value: str, data: st.DataObject) -> None:
     line = data.draw(st.sampled_from([line for playbook in PLAYBOOKS for line in code_of(playbook, "bash")]))
-    placeholder = re.compile(r"\$\{?([a-z_]+)\}?")
+    placeholder = re.compile(r"\$\{?([A-Za-z_]+)\}?")
     values = dict.fromkeys(placeholder.findall(line), value)
     rendered = render(line, "bash", values)
     assert rendered is not None

@@ -76,7 +76,4 @@ def text(html: str) -> str:
 
 def skeleton(html: str) -> list[tuple[int, str, tuple[str, ...], str | None]]:
     """The page without its words: depth, tag, attribute names and class of every element."""
-    return [
-        (element.depth, element.tag, tuple(name for name, _ in element.attributes), element.attribute("class"))
-        for element in elements(html)
-    ]
+    return [(element.depth, element.tag, tuple(name for name, _ in element.attributes), element.attribute("class")) for element in elements(html)]

@@ -200,9 +200,7 @@ def cart_analysis(*, author: str = "gemma3n:e4b") -> Analysis:
         evidence=cart_evidence(),
         gaps=(
             Gap(
-                query=_query(
-                    "E08", "loki", "logs", '{namespace="shop", container="cart"}', "What did the container log before it was killed?"
-                ),
+                query=_query("E08", "loki", "logs", '{namespace="shop", container="cart"}', "What did the container log before it was killed?"),
                 reason="not_configured",
                 detail="No Loki is configured (LOKI_URL), so logs were not read.",
             ),
@@ -465,8 +463,7 @@ def _sawtooth(window: Window, phase: int) -> tuple[tuple[float, float], ...]:
 def _error_ratio(window: Window) -> tuple[tuple[float, float], ...]:
     instants = _instants(window)
     return tuple(
-        (at, 0.002 if number < len(instants) - 14 else min(0.31, 0.04 * (number - len(instants) + 15)))
-        for number, at in enumerate(instants)
+        (at, 0.002 if number < len(instants) - 14 else min(0.31, 0.04 * (number - len(instants) + 15))) for number, at in enumerate(instants)
     )
 
 

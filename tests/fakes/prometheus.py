@@ -227,7 +227,7 @@ _STRANGE = {
     "no-data": '{"status":"success"}',
     "deep": "[" * 5000,
     "scalar-labels": '{"status":"success","data":{"resultType":"vector","result":[{"metric":"m","value":[1,"2"]}],'
-    '"groups":[{"rules":[{"labels":3}]}],"alerts":[{"labels":[]}],"activeTargets":[{"labels":"x"}]}}',
+    '"groups":[{"rules":[{"labels":3}]}],"alerts":[{"labels":3}],"activeTargets":[{"labels":"x"}]}}',
     "error-200": '{"status":"error","errorType":"internal","error":"who knows"}',
 }
 

@@ -1,13 +1,14 @@
 """A program to be killed: works on a queue and says each step after it was acknowledged, never before.
 
-For each number on standard input it forks a worker of that life (a fork, because loading SQLAlchemy ten times would take longer than the
-test), which prints `life <pid>` and then goes on until somebody kills it. `quit` ends the program.
+For each `<life> <works|holds>` on standard input it forks a worker (a fork, because loading SQLAlchemy ten times would take longer than the
+test). The worker prints `life <pid>`, then works on, or holds its first claim, until somebody kills it; `died <signal>` closes its record.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from datetime import timedelta
 from itertools import count
@@ -22,7 +23,7 @@ def say(*words: object) -> None:
     os.write(1, (" ".join(str(word) for word in words) + "\n").encode())
 
 
-async def work(path: str, life: int) -> None:
+async def work(path: str, life: int, manner: str) -> None:
     clock = FakeClock()
     clock.advance(timedelta(hours=life))  # whatever the life before held has run out
     store = open_store(StoreSettings(database_url=f"sqlite:///{path}"))
@@ -36,6 +37,8 @@ async def work(path: str, life: int) -> None:
         job = await queue.claim("investigate", f"life-{life}")
         assert job is not None
         say("claimed", job.key, job.attempts)
+        if manner == "holds":
+            signal.pause()
         if not await queue.heartbeat(job):
             say("lost", job.key)
         elif step % 5 == 4:
@@ -48,12 +51,12 @@ async def work(path: str, life: int) -> None:
 
 def main() -> None:
     for line in sys.stdin:
-        if line.strip() == "quit":
-            return
         child = os.fork()
         if child == 0:
-            asyncio.run(work(sys.argv[1], int(line)))
-        os.waitpid(child, 0)
+            life, manner = line.split()
+            asyncio.run(work(sys.argv[1], int(life), manner))
+        _, status = os.waitpid(child, 0)
+        say("died", os.waitstatus_to_exitcode(status))
 
 
 if __name__ == "__main__":

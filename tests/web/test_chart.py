@@ -26,9 +26,7 @@ def _series(*values: float | None, step: float = 30, labels: dict[str, str] | No
 
 def _paths(html: str, kind: str = "curve") -> list[str]:
     return [
-        element.attribute("d") or ""
-        for element in elements(html)
-        if element.tag == "path" and (element.attribute("class") or "").split()[0] == kind
+        element.attribute("d") or "" for element in elements(html) if element.tag == "path" and (element.attribute("class") or "").split()[0] == kind
     ]
 
 
@@ -145,9 +143,7 @@ def test_hostile_labels_change_no_element(source: str) -> None:
 def test_any_numbers_give_a_chart_with_finite_coordinates_and_no_style(
     series: list[list[tuple[float, float]]], threshold: float | None, unit: str
 ) -> None:
-    html = sparkline(
-        [MetricSeries(labels={}, points=tuple(sorted(points))) for points in series], threshold=threshold, fired_at=None, unit=unit
-    )
+    html = sparkline([MetricSeries(labels={}, points=tuple(sorted(points))) for points in series], threshold=threshold, fired_at=None, unit=unit)
     for element in elements(html):
         assert element.attribute("style") is None
         for name in ("d", "x", "y", "x1", "x2", "y1", "y2", "width"):

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_sre.alert.alert import AlertStatus, Severity
+from agent_sre.evidence.evidence import Fact, MetricSeries
 from agent_sre.incident.incident import IncidentStatus, TimelineEntry
 from agent_sre.web import pages
 from agent_sre.web.pages import IncidentListView, IncidentView, render_docs, render_error, render_incident, render_incidents
@@ -184,6 +185,33 @@ def test_an_annotation_of_128_kilobytes_is_cut_with_a_count() -> None:
     assert "…(+126976)" in words
 
 
+def test_a_chart_takes_threshold_and_unit_from_the_fact_beside_it_and_the_time_from_the_alert_it_is_about() -> None:
+    incident = cart_incident()
+    item = cart_analysis().evidence[1]
+    fact = Fact(name="value", text="value is 0.5", values={"threshold": 0.9, "unit": "ratio", "breaching": True})
+    series = tuple(replace(each, points=tuple((at, 0.5) for at, _ in each.points)) for each in item.data if isinstance(each, MetricSeries))
+    about = replace(incident.alerts[1], starts_at=TRIGGERED_AT - timedelta(minutes=30))
+    asked = replace(item, data=(fact, *series), summary="value is 0.5", query=replace(item.query, fingerprint=about.fingerprint))
+    view = replace(
+        cart_view(),
+        incident=replace(incident, alerts=(incident.alerts[0], about)),
+        analysis=replace(cart_analysis(), evidence=(asked,)),
+    )
+    words = text(render_incident(view, now=NOW))
+    assert "threshold 90 %" in words
+    assert "firing since 06:10" in words
+    assert words.count("value is 0.5") == 1, "a fact that only repeats the summary is not shown again"
+
+
+def test_a_quotient_far_above_one_is_no_share() -> None:
+    item = cart_analysis().evidence[5]
+    fact = Fact(name="value", text="load", values={"threshold": 12.0, "unit": "ratio"})
+    series = MetricSeries(labels={}, points=((0.0, 11.0), (30.0, 14.0)))
+    view = replace(cart_view(), analysis=replace(cart_analysis(), evidence=(replace(item, data=(fact, series)),)))
+    assert "threshold 12" in text(render_incident(view, now=NOW))
+    assert "1,200 %" not in text(render_incident(view, now=NOW))
+
+
 # Reloading
 
 
@@ -198,6 +226,12 @@ def test_a_page_that_waits_for_its_report_reloads_itself() -> None:
     assert _refresh(render_incident(cart_view("preliminary"), now=soon + timedelta(hours=2))) == "30"
 
 
+def test_an_alert_that_was_old_when_it_came_is_waited_for_just_as_eagerly() -> None:
+    view = cart_view("preliminary")
+    old = replace(view.incident, triggered_at=TRIGGERED_AT - timedelta(days=3), last_alert_at=TRIGGERED_AT - timedelta(days=3))
+    assert _refresh(render_incident(replace(view, incident=old), now=TRIGGERED_AT + timedelta(seconds=10))) == "2"
+
+
 def test_a_page_with_nothing_to_wait_for_stays_as_it_is() -> None:
     assert _refresh(render_incident(cart_view("complete"), now=NOW)) is None
     assert _refresh(render_incident(_resolved(cart_view("preliminary")), now=NOW)) is None
@@ -208,9 +242,7 @@ def test_a_page_with_nothing_to_wait_for_stays_as_it_is() -> None:
 
 
 def test_the_list_shows_what_an_on_call_engineer_picks_by() -> None:
-    words = text(
-        render_incidents(incident_rows(6), page=IncidentListView(counts={"triggered": 2, "acknowledged": 1, "resolved": 9}), now=NOW)
-    )
+    words = text(render_incidents(incident_rows(6), page=IncidentListView(counts={"triggered": 2, "acknowledged": 1, "resolved": 9}), now=NOW))
     for expected in (
         "critical INC-118 KubePodCrashLooping: cart in shop restarts again and again Deployment shop/cart · cluster prod-eu1",
         "is killed again and again. (by gemma3n:e4b) triggered 12 min ago 3 alerts",
@@ -237,9 +269,7 @@ def test_the_filter_remembers_what_was_asked_and_works_without_a_script() -> Non
 
 def test_pages_follow_each_other_with_the_filter_kept() -> None:
     html = render_incidents(incident_rows(3), page=IncidentListView(status="open", before=116, after=118), now=NOW)
-    links = {
-        element.attribute("rel"): element.attribute("href") for element in elements(html) if element.tag == "a" and element.attribute("rel")
-    }
+    links = {element.attribute("rel"): element.attribute("href") for element in elements(html) if element.tag == "a" and element.attribute("rel")}
     assert links == {"next": "/incidents?status=open&before=116", "prev": "/incidents?status=open&after=118"}
 
 
@@ -250,9 +280,7 @@ def test_an_empty_store_tells_how_to_send_the_first_alert() -> None:
     assert not [element for element in elements(html) if element.tag == "form"]
 
 
-@pytest.mark.parametrize(
-    "base_url", ["http://x/; rm -rf ~", "http://`id`", "http://$(id)", "javascript:alert(1)", "http://a'b", "", "http://a\nb"]
-)
+@pytest.mark.parametrize("base_url", ["http://x/; rm -rf ~", "http://`id`", "http://$(id)", "javascript:alert(1)", "http://a'b", "", "http://a\nb"])
 def test_a_strange_host_header_never_reaches_the_line_that_people_paste(base_url: str) -> None:
     words = text(render_incidents((), page=IncidentListView(base_url=base_url), now=NOW))
     assert "curl -X POST http://localhost:8080/webhook/alert -d" in words
@@ -467,6 +495,7 @@ def test_assets_are_found_by_name_only_and_carry_their_hash() -> None:
     assert style is not None
     assert f'href="/static/style.css?v={style.version}"' in render_error(404, "x")
     assert len(style.body) < 12_000
+    assert pages.asset("style.css") is style, "read once"
     for name in ("", "../pages.py", "style.css/..", "/etc/passwd", "STYLE.CSS", "base.html"):
         assert pages.asset(name) is None
 
@@ -495,8 +524,7 @@ def test_all_words_have_enough_contrast_in_light_and_dark() -> None:
     style = pages.asset("style.css")
     assert style is not None
     themes = [
-        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6})\b", block))
-        for block in re.findall(r":root \{([^}]*--paper[^}]*)\}", style.body.decode())
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6})\b", block)) for block in re.findall(r":root \{([^}]*--paper[^}]*)\}", style.body.decode())
     ]
     assert len(themes) == 2
     tones = ("bad", "warn", "info", "none", "good")
@@ -545,8 +573,6 @@ def _resolved(view: IncidentView) -> IncidentView:
 
 @pytest.mark.parametrize(("severity", "status"), list(product(Severity, IncidentStatus)))
 def test_every_severity_and_status_can_be_shown(severity: Severity, status: IncidentStatus) -> None:
-    incident = replace(
-        cart_incident(), severity=severity, status=status, acknowledged_at=NOW, subject=replace(CART, cluster="", container="")
-    )
+    incident = replace(cart_incident(), severity=severity, status=status, acknowledged_at=NOW, subject=replace(CART, cluster="", container=""))
     html = render_incident(replace(cart_view(), incident=incident), now=NOW)
     assert text(html).count(f"{severity} {status} INC-118") == 1

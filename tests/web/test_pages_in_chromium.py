@@ -34,9 +34,7 @@ def _answers() -> dict[str, Answer]:
         "/empty": render_incidents((), page=IncidentListView(), now=NOW),
         "/incidents/118": render_incident(cart_view(), now=NOW),
         "/wide": render_incident(_wide(), now=NOW),
-        "/docs": render_docs(
-            {"paths": {f"/{'long-' * 30}": {"get": {"summary": "x" * 300, "responses": {"200": {"description": "y" * 300}}}}}}
-        ),
+        "/docs": render_docs({"paths": {f"/{'long-' * 30}": {"get": {"summary": "x" * 300, "responses": {"200": {"description": "y" * 300}}}}}}),
     }
     answers = {path: _page(html) for path, html in shown.items()}
     # The one change for the measuring frame: it may hold the page. Everything else of the policy stays.
@@ -58,9 +56,7 @@ def _wide() -> pages.IncidentView:
     analysis = cart_analysis()
     evidence = tuple(replace(item, summary="s" * 400, query=replace(item.query, expression="e" * 900)) for item in analysis.evidence)
     step = replace(analysis.recommendations[0], command=f"kubectl --namespace {'n' * 300} get pods")
-    analysis = replace(
-        analysis, evidence=evidence, recommendations=(step,), observations=("o" * 500, "`" + "c" * 300 + "`"), root_cause="r" * 390
-    )
+    analysis = replace(analysis, evidence=evidence, recommendations=(step,), observations=("o" * 500, "`" + "c" * 300 + "`"), root_cause="r" * 390)
     return replace(cart_view(), incident=replace(incident, title="T" * 290, alerts=(lead,)), analysis=analysis, recurrence="w" * 200)
 
 

@@ -31,7 +31,7 @@ from agent_sre.analysis.llm.model import Budget, Completion, LanguageModel, Mode
 from agent_sre.analysis.markdown import to_markdown
 from agent_sre.analysis.prompts import SYSTEM_PROMPTS, incident_prompt, text_prompt
 from agent_sre.analysis.rules import rules_analysis, text_analysis
-from agent_sre.analysis.verdict import UNKNOWN, Verdict, read_verdict, verdict_schema
+from agent_sre.analysis.verdict import Verdict, read_verdict, verdict_schema
 from agent_sre.evidence.evidence import EvidenceSource
 from agent_sre.evidence.gather import Circuits, gather
 from agent_sre.evidence.playbook import Playbook, playbook_for

@@ -289,10 +289,10 @@ _ADDRESS = re.compile(r"[\d.]+|.*:.*")
 def values_of(subject: Subject, labels: Mapping[str, str]) -> dict[str, str]:
     """What the placeholders of a template mean for this alert. Values are raw: `render` makes them safe.
 
-    `$subject` (words for people) and `$alertname` are always there. Then the parts of the subject: `$kind` `$name` `$namespace` `$node`
-    `$container` `$service` `$cluster`, its name under its kind (`$pod`, `$deployment`, `$persistentvolumeclaim`; `$job_name` for a Job),
-    `$workload` (the controller, also behind a pod), `$host` (a machine's name or address), and `$resource` (its kind as kubectl takes it).
-    Then every other alert label under its own name, but for those that name the exporter and not the object.
+    `$subject` (words for people, to stand within a sentence) and `$alertname` are always there. Then the parts of the subject: `$kind`
+    `$name` `$namespace` `$node` `$container` `$service` `$cluster`, its name under its kind (`$pod`, `$deployment`, `$persistentvolumeclaim`;
+    `$job_name` for a Job), `$workload` (the controller, also behind a pod), `$host` (a machine's name or address), and `$resource` (its kind
+    as kubectl takes it). Then every other alert label under its own name, but for those that name the exporter and not the object.
     """
     own = {name: value for name, value in labels.items() if value and _LABEL_NAME.fullmatch(name)}
     for name in _EXPORTER_LABELS:
@@ -302,9 +302,16 @@ def values_of(subject: Subject, labels: Mapping[str, str]) -> dict[str, str]:
     if "pod" in values:
         values.setdefault("workload", workload_of(values["pod"]))
     values["alertname"] = one_line(labels.get("alertname", ""), _TEXT_LIMIT) or UNNAMED
-    named = subject.kind != "Alert" and one_line(describe(subject), _TEXT_LIMIT)
-    values["subject"] = named or "what this alert watches"
+    values["subject"] = _words(subject)
     return {name: value for name, value in values.items() if value}
+
+
+def _words(subject: Subject) -> str:
+    """The subject within a sentence. Never empty, and without words that say nothing there: "Component", "Alert"."""
+    words = "" if subject.kind == "Alert" else describe(subject)
+    if subject.kind == "Component":
+        words = one_line("/".join(part for part in (subject.namespace, subject.name) if part), _TEXT_LIMIT)
+    return words or "what this alert watches"
 
 
 def _subject_values(subject: Subject) -> dict[str, str]:

@@ -10,7 +10,8 @@ from agent_sre.evidence.evidence import Evidence, EvidenceSet, Fact, MetricSerie
 from agent_sre.incident.incident import Incident, MemberAlert
 from agent_sre.kit.times import parse_instant
 
-Values = Mapping[str, str | int | float | bool | None]
+Value = str | int | float | bool | None
+Values = Mapping[str, Value]
 
 
 def of_kind(evidence: EvidenceSet, source: str, kind: str) -> Iterator[Evidence]:

@@ -7,7 +7,8 @@
 A finding takes part by its `facts`:
 
     clue     a token of CLUES: causes that its first pattern finds gain, those that its second finds lose
-    cause    a sentence: the finding proposes a cause of its own, `weight` (0 to 1) strong, with `check` as the way to tell
+    cause    a sentence: the finding proposes a cause of its own, `weight` (0 to 1) strong, with `check` as the way to tell;
+             with a clue beside it, the cause of the playbook that the clue speaks for most takes its place and its weight
 
 Findings without evidence ids move nothing: a hypothesis must be able to say what it rests on.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent_sre.alert.subject import Subject
 from agent_sre.evidence.playbook import PlaybookCause
@@ -53,11 +54,12 @@ CLUES: Mapping[str, Clue] = {
     # shapes of the alert's own curve
     "steady_growth": _clue(r"\bleak|\bgrow|never (?:closed|deleted|given back)|without a plan", r"\bburst\b|\bspike|sudden|short bursts"),
     "jump": _clue(r"\bburst\b|\bspike|sudden|\btraffic\b|retry storm|batch|\bjob\b", r"\bleak|ordinary growth|slowly"),
-    "flapping": _clue(r"threshold|too (?:strict|tight|low)|from time to time|short bursts|flap|intermittent"),
+    "flapping": _clue(r"threshold|too (?:strict|tight)|from time to time|short bursts|flap|intermittent"),
     "recurring": _clue(r"threshold|from time to time|\bschedule|\bcron|periodic|every (?:day|night|week)"),
     # words of a scrape error
     "connection_refused": _clue(
-        r"crash|not running|does not run|ended|restart|\bport\b|\bdown\b|is gone|stopped|killed", r"credential|certificate|overload|too slow|\bslow\b"
+        r"crash|not running|does not run|ended|restart|\bport\b|\bdown\b|is gone|stopped|killed",
+        r"credential|certificate|overload|\bslow\b",
     ),
     "dns_failure": _clue(r"\bDNS\b|resolve|\bname\b|removed|renamed", r"credential|certificate|overload|crash"),
     "tls_failure": _clue(r"certificate|\bTLS\b|x509", r"crash|overload|\bDNS\b|not running"),
@@ -68,10 +70,11 @@ CLUES: Mapping[str, Clue] = {
     "scrape_timeout": _clue(r"slow|overload|hang|network|firewall|polic|too (?:large|many)", r"credential|certificate|not running"),
     "connection_reset": _clue(r"crash|restart|proxy|load balancer|overload", r"credential|\bDNS\b"),
     "bad_metrics": _clue(r"limit|metric|format|label|series|sample", r"crash|network|not running|\bDNS\b"),
-    "not_scraped": _clue(r"removed|deleted|renamed|scaled|discovery|selector|ServiceMonitor|configuration|\bgone\b", r"overload|certificate"),
+    "not_scraped": _clue(
+        r"removed|deleted|renamed|scaled|discovery|selector|ServiceMonitor|configuration|\bgone\b", r"overload|certificate"
+    ),
     # what else is ill
     "sick_node": _clue(r"\bnodes?\b|machine|host\b|kubelet", r"\bleak|wrong (?:image|tag|port|password|configuration)"),
-    "sick_control_plane": _clue(r"API server|etcd|control plane|apiserver|scheduler|controller|DNS"),
     "one_workload": _clue(r"image|rollout|version|configuration|release|deploy|change", r"\bnode\b|machine|\bnetwork partition"),
     "rule_error": _clue(r"\brule\b|expression|threshold"),
 }
@@ -81,53 +84,59 @@ CLUES: Mapping[str, Clue] = {
 def rank(causes: Sequence[PlaybookCause], findings: Sequence[Finding], subject: Subject) -> tuple[Hypothesis, ...]:
     """Hypotheses, best first, at most six, with ids H1, H2, … in that order. Equal scores keep the playbook's order.
 
-    `causes` are filled in, most usual first. A cause that a finding proposes in the very words of the playbook is counted once.
+    `causes` are filled in, most usual first.
     """
-    clues = [finding for finding in findings if finding.evidence_ids and isinstance(finding.facts.get("clue"), str)]
-    candidates = _proposed(findings)
-    known = {candidate.cause.casefold() for candidate in candidates}
-    for place, item in enumerate(causes):
-        if item.cause.casefold() not in known:
-            candidates.append(_weighed(item, _FIRST_PRIOR * _PRIOR_STEP**place, clues, subject))
-    candidates.sort(key=lambda candidate: -candidate.score)
-    return tuple(
-        Hypothesis(
-            id=f"H{number}",
-            cause=item.cause,
-            subject=item.subject,
-            score=item.score,
-            supporting=item.supporting,
-            contradicting=item.contradicting,
-            check=item.check,
-        )
-        for number, item in enumerate(candidates[:MOST_HYPOTHESES], 1)
+    resting = [finding for finding in findings if finding.evidence_ids]
+    usual = [_weighed(item, _FIRST_PRIOR * _PRIOR_STEP**place, resting, subject) for place, item in enumerate(causes)]
+    proposed: dict[str, Hypothesis] = {}
+    for finding in resting:
+        proposal = _proposal(finding)
+        if proposal is None:
+            continue
+        same = _same_cause(usual, finding)
+        if same is None:
+            proposed.setdefault(proposal.cause.casefold(), proposal)
+        else:
+            usual[same] = replace(usual[same], score=max(usual[same].score, proposal.score))
+    best_first = sorted([*proposed.values(), *usual], key=lambda item: -item.score)
+    return tuple(replace(item, id=f"H{number}") for number, item in enumerate(best_first[:MOST_HYPOTHESES], 1))
+
+
+def _proposal(finding: Finding) -> Hypothesis | None:
+    cause, check, weight = (finding.facts.get(name) for name in ("cause", "check", "weight"))
+    if not isinstance(cause, str) or not cause.strip():
+        return None
+    return Hypothesis(
+        id="",
+        cause=cause,
+        subject=finding.subject,
+        score=_bounded(weight if isinstance(weight, float) else _DEFAULT_WEIGHT),
+        supporting=finding.evidence_ids,
+        contradicting=(),
+        check=check if isinstance(check, str) else "",
     )
 
 
-def _proposed(findings: Sequence[Finding]) -> list[Hypothesis]:
-    proposed: dict[str, Hypothesis] = {}
-    for finding in findings:
-        cause, check, weight = (finding.facts.get(name) for name in ("cause", "check", "weight"))
-        if not finding.evidence_ids or not isinstance(cause, str) or not cause.strip() or cause.casefold() in proposed:
-            continue
-        proposed[cause.casefold()] = Hypothesis(
-            id="",
-            cause=cause,
-            subject=finding.subject,
-            score=_bounded(float(weight) if isinstance(weight, int | float) else _DEFAULT_WEIGHT),
-            supporting=finding.evidence_ids,
-            contradicting=(),
-            check=check if isinstance(check, str) else "",
-        )
-    return list(proposed.values())
+def _same_cause(usual: Sequence[Hypothesis], finding: Finding) -> int | None:
+    """The place of the best cause that the finding's clue speaks for: what the finding proposes is in the playbook already."""
+    clue = _clue_of(finding)
+    if clue is None:
+        return None
+    fitting = [place for place, item in enumerate(usual) if clue.supports.search(item.cause)]
+    return max(fitting, key=lambda place: usual[place].score, default=None)
 
 
-def _weighed(item: PlaybookCause, prior: float, clues: Sequence[Finding], subject: Subject) -> Hypothesis:
+def _clue_of(finding: Finding) -> Clue | None:
+    token = finding.facts.get("clue")
+    return CLUES.get(token) if isinstance(token, str) else None
+
+
+def _weighed(item: PlaybookCause, prior: float, findings: Sequence[Finding], subject: Subject) -> Hypothesis:
     score = prior
     supporting: list[str] = []
     contradicting: list[str] = []
-    for finding in clues:
-        clue = CLUES.get(str(finding.facts["clue"]))
+    for finding in findings:
+        clue = _clue_of(finding)
         if clue is None:
             continue
         if clue.supports.search(item.cause):

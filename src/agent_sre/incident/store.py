@@ -95,7 +95,7 @@ def candidates(connection: Connection, *, group_key: str, subject_keys: Iterable
         first_name,
     )
     found: dict[int, Candidate] = {}
-    conditions = [incident.c.subject_key.in_(chunk) for chunk in _chunks(sorted(set(subject_keys)))]
+    conditions: list[sa.ColumnElement[bool]] = [incident.c.subject_key.in_(chunk) for chunk in _chunks(sorted(set(subject_keys)))]
     if group_key:
         conditions.append(incident.c.group_key == group_key)
     for condition in conditions:

@@ -384,7 +384,7 @@ class Ingester:
             outcomes = await self._store.write(lambda connection: self._ingest_all(connection, messages))
         except StoreUnavailable:
             raise
-        except Exception:  # noqa: BLE001 (the worker's outer net: one body that we cannot digest must not stop the others)
+        except Exception:
             log.exception("A batch of %d bodies failed, ingesting them one by one", len(letters), extra={"action": "ingest_failed"})
             outcomes = [outcome for message in messages if (outcome := await self._ingest_alone(*message)) is not None]
         INGEST_SECONDS.observe(self._clock.monotonic() - started)
@@ -421,7 +421,7 @@ class Ingester:
             return await self._store.write(lambda connection: self._ingest_one(connection, letter, message))
         except StoreUnavailable:
             raise
-        except Exception as error:  # noqa: BLE001 (the worker's outer net)
+        except Exception as error:
             log.exception("Body %d could not be ingested (try %d)", letter.id, letter.attempts + 1, extra={"action": "ingest_failed"})
             reason = f"it could not be ingested: {type(error).__name__}"
             if letter.attempts + 1 < _MAX_ATTEMPTS:

@@ -161,19 +161,20 @@ class Worker:
             await self._queue.finish(job)
         except StoreUnavailable:
             raise
-        except Exception as error:  # noqa: BLE001 (the worker's outer net)
+        except Exception as error:
             if investigation is None:
                 raise
             await self._try_later(job, investigation, error)
 
     async def _try_later(self, job: Job, investigation: Investigation, error: Exception) -> None:
         words = one_line(f"{type(error).__name__}: {error}", 300)
-        log.exception(
+        log.error(
             "Investigation %d failed in the %s lane (try %d of %d)",
             investigation.id,
             job.kind,
             job.attempts,
             self._settings.max_attempts,
+            exc_info=error,
             extra={"action": "investigation_failed", "error.type": type(error).__name__},
         )
         if job.attempts >= self._settings.max_attempts:

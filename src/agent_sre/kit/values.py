@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @cache
 def _cached_adapter(kind: Hashable) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+    return TypeAdapter(cast(Any, kind))
 
 
 def _adapter(kind: type[T]) -> TypeAdapter[T]:

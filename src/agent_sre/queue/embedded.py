@@ -97,6 +97,14 @@ class EmbeddedQueue:
             self.changed.ring()
         return released
 
+    async def recover(self) -> int:
+        """Makes every leased job claimable at once, its attempt counted. Call it at start, while holding the store's lock: whoever held the
+        leases is dead then, and waiting for them to run out would only cost time. How many there were."""
+        recovered = await self._store.write(lambda connection: _recover(connection, self._clock.now()))
+        if recovered:
+            self.changed.ring()
+        return recovered
+
     async def depth(self) -> tuple[QueueDepth, ...]:
         return await self._store.read(_depth)
 
@@ -142,6 +150,10 @@ def _cancel(connection: Connection, kind: str, key: str, now: datetime) -> bool:
 def _release(connection: Connection, owner: str) -> int:
     held = sa.update(table).where(_LEASED, table.c.owner == owner)
     return connection.execute(held.values(status=JobStatus.QUEUED, attempts=table.c.attempts - 1, owner=None, lease_until=None)).rowcount
+
+
+def _recover(connection: Connection, now: datetime) -> int:
+    return connection.execute(table.update().where(_LEASED).values(lease_until=now - timedelta(seconds=1))).rowcount
 
 
 def _depth(connection: Connection) -> tuple[QueueDepth, ...]:

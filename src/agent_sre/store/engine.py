@@ -20,7 +20,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ from sqlalchemy.pool import QueuePool
 from agent_sre.kit.errors import AgentSREError, BadSetting, StoreUnavailable
 from agent_sre.kit.redact import redact
 from agent_sre.store import schema
+from agent_sre.store.checkpoint import LogKeeper
 
 T = TypeVar("T")
 
@@ -89,6 +90,7 @@ class Store:
         self._identity = _identity(path)
         self._writer_engine = _engine(path, "BEGIN IMMEDIATE", _WRITER_PRAGMAS, connections=1)
         self._reader_engine = _engine(path, "BEGIN", _READER_PRAGMAS, connections=_READERS)
+        self._log_keeper = LogKeeper(path, self._writer_engine)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-read")
         self._lock_file: int | None = None
@@ -101,21 +103,23 @@ class Store:
         afresh, so the store recovers by itself as soon as the disk does. Whatever else `work` raises rolls back and passes through.
         A cancelled caller does not know the outcome: a transaction that has begun goes on to its end.
         """
-        return await self._run(self._writer, self._writer_engine, work)
+        self._check_open()
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._write, work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Runs `work` on a consistent snapshot. Raises StoreUnavailable like `write`, also where `work` tries to write."""
-        return await self._run(self._readers, self._reader_engine, work)
+        self._check_open()
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def write_now(self, work: Callable[[Connection], T]) -> T:
         """`write` for callers without an event loop."""
         self._check_open()
-        return self._transact(self._writer_engine, work)
+        return self._write(work)
 
     def read_now(self, work: Callable[[Connection], T]) -> T:
         """`read` for callers without an event loop."""
         self._check_open()
-        return self._transact(self._reader_engine, work)
+        return self._read(work)
 
     async def check_writable(self) -> None:
         """Writes one small row durably. Raises StoreUnavailable where that fails."""
@@ -143,15 +147,20 @@ class Store:
             os.close(self._lock_file)
             self._lock_file = None
 
-    async def _run(self, threads: Executor, engine: Engine, work: Callable[[Connection], T]) -> T:
-        self._check_open()
-        return await asyncio.get_running_loop().run_in_executor(threads, self._transact, engine, work)
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        self._check_file()
+        result = _transact(self.path, self._writer_engine, work)
+        self._log_keeper.after_commit()
+        return result
 
-    def _transact(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        self._check_file()
+        return _transact(self.path, self._reader_engine, work)
+
+    def _check_file(self) -> None:
         # An open file that was removed takes every commit without a word and keeps none of them.
         if _identity(self.path) != self._identity:
             raise StoreUnavailable(f"The database {self.path} was replaced by another file while it was open; start agent-sre again.")
-        return _transact(self.path, engine, work)
 
     def _check_open(self) -> None:
         if self._closed:

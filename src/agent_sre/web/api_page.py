@@ -123,9 +123,7 @@ def _fields(document: Mapping[str, Any], schema: Any, prefix: str = "", depth: i
         for name, inner in _dict(schema.get("properties")).items():
             inner = _resolved(document, inner)
             path = f"{prefix}.{name}".removeprefix(".")
-            yield Field(
-                name=path, type=_type_words(inner, document), required=name in required, description=str(inner.get("description", ""))
-            )
+            yield Field(name=path, type=_type_words(inner, document), required=name in required, description=str(inner.get("description", "")))
             yield from _fields(document, inner, path, depth + 1)
 
 

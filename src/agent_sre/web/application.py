@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -19,7 +19,7 @@ from agent_sre.web.incidents import error_response, html, json
 
 log = logging.getLogger(__name__)
 
-CollectMetrics = Callable[[], Awaitable[Sequence[Metric]]]
+CollectMetrics = Callable[[], Awaitable[Iterable[Metric]]]
 """Metrics that are read from somewhere at scrape time."""
 
 

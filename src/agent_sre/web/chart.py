@@ -88,9 +88,7 @@ def sparkline(series: Sequence[MetricSeries], *, threshold: float | None, fired_
         width=_PLOT_WIDTH,
         drawing=drawing,
         clock=_clock(frame),
-        legend=_legend(
-            [each for each, _ in curves], hidden=len(series) - len(curves), frame=frame, threshold=threshold, fired=fired, unit=unit
-        ),
+        legend=_legend([each for each, _ in curves], hidden=len(series) - len(curves), frame=frame, threshold=threshold, fired=fired, unit=unit),
     )
 
 
@@ -193,17 +191,13 @@ def _grid(frame: _Frame, unit: str) -> Markup:
         '<text x="{words}%" y="{y:.1f}" dy=".32em" text-anchor="end">{text}</text>'
     )
     heights = ((tick, _PLOT_TOP + frame.y(tick)) for tick in frame.ticks)
-    return Markup("").join(
-        line.format(left=_GUTTER_PERCENT, words=_GUTTER_PERCENT - 1.5, y=y, text=_number(tick, unit)) for tick, y in heights
-    )
+    return Markup("").join(line.format(left=_GUTTER_PERCENT, words=_GUTTER_PERCENT - 1.5, y=y, text=_number(tick, unit)) for tick, y in heights)
 
 
 def _clock(frame: _Frame) -> Markup:
     text = Markup('<text x="{}%" y="{}" text-anchor="{}">{}</text>')
     bottom = _HEIGHT - 6
-    return text.format(_GUTTER_PERCENT, bottom, "start", _time(frame, frame.start)) + text.format(
-        100, bottom, "end", _time(frame, frame.end)
-    )
+    return text.format(_GUTTER_PERCENT, bottom, "start", _time(frame, frame.start)) + text.format(100, bottom, "end", _time(frame, frame.end))
 
 
 def _time(frame: _Frame, instant: float) -> str:
@@ -222,9 +216,7 @@ def _title(frame: _Frame, curves: Sequence[tuple[MetricSeries, Points]], thresho
     )
 
 
-def _legend(
-    series: Sequence[MetricSeries], *, hidden: int, frame: _Frame, threshold: float | None, fired: float | None, unit: str
-) -> Markup:
+def _legend(series: Sequence[MetricSeries], *, hidden: int, frame: _Frame, threshold: float | None, fired: float | None, unit: str) -> Markup:
     entries = []
     if len(series) > 1:
         entries += [_entry(f"curve s{position}", name) for position, name in enumerate(_names([each.labels for each in series]))]

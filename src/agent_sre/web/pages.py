@@ -26,6 +26,7 @@ from agent_sre.alert.alert import AlertStatus, Severity
 from agent_sre.alert.subject import Subject, describe
 from agent_sre.analysis.analysis import RULES, Analysis
 from agent_sre.evidence.evidence import Evidence, Fact, MetricSeries
+from agent_sre.evidence.numbers import PLAIN, RATIO, UNITS
 from agent_sre.incident.incident import Incident, IncidentStatus, TimelineEntry, incident_key
 from agent_sre.kit.durations import ago, readable
 from agent_sre.kit.redact import redact
@@ -188,11 +189,13 @@ def render_error(status: int, sentence: str) -> str:
     return _render("error.html", status=status, phrase=phrase, sentence=sentence)
 
 
-@cache
 def asset(name: str) -> Asset | None:
     """A file of static/, None for any name that is not one of ASSET_TYPES. Serve it with ASSET_HEADERS."""
-    if name not in ASSET_TYPES:
-        return None
+    return _load_asset(name) if name in ASSET_TYPES else None
+
+
+@cache
+def _load_asset(name: str) -> Asset:
     body = (files("agent_sre.web") / "static" / name).read_bytes()
     return Asset(body=body, content_type=ASSET_TYPES[name], version=sha256(body).hexdigest()[:12])
 
@@ -218,7 +221,6 @@ def _environment() -> Environment:
         ago=_ago_tag,
         clock=_clock_tag,
         duration=readable,
-        moment=_moment,
         object=describe,
         place=_place_words,
         prose=_prose,
@@ -309,7 +311,9 @@ def _moment(instant: datetime, now: datetime) -> str:
 def _refresh_seconds(view: IncidentView, now: datetime) -> int | None:
     if not view.waiting:
         return None
-    return QUICK_REFRESH_SECONDS if now - view.incident.last_alert_at < QUICK_REFRESH_FOR else SLOW_REFRESH_SECONDS
+    # The alert's own times may be hours old when it first gets here; the steps tell when it did.
+    last_moved_at = max([view.incident.last_alert_at, *(step.at for step in view.steps if step.at is not None)])
+    return QUICK_REFRESH_SECONDS if now - last_moved_at < QUICK_REFRESH_FOR else SLOW_REFRESH_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,7 +367,8 @@ def _verdict(hypothesis: Any) -> tuple[str, str]:
 
 
 def _facts(evidence: Evidence) -> list[Fact]:
-    return [item for item in evidence.data if isinstance(item, Fact)]
+    """The facts that say more than the summary above them."""
+    return [item for item in evidence.data if isinstance(item, Fact) and not evidence.summary.startswith(item.text)]
 
 
 def _word(text: str) -> str:
@@ -382,19 +387,34 @@ def _block(text: str, language: str = "", limit: int = 4096) -> Markup:
     """A command, query or excerpt to copy. The words of a command are kept whole where it wraps: browsers break lines after any hyphen."""
     text = redact(clean(text.strip("\n"), limit))
     if language == "bash":
-        text = Markup("\n").join(
-            Markup(" ").join(Markup("<span>{}</span>").format(word) for word in line.split(" ")) for line in text.split("\n")
-        )
+        text = Markup("\n").join(Markup(" ").join(Markup("<span>{}</span>").format(word) for word in line.split(" ")) for line in text.split("\n"))
     return code_block(text, language if language in _FENCES else "")
 
 
-def _chart(evidence: Evidence, fired_at: datetime) -> Markup:
-    """The evidence's series, if it has any, with the threshold that a Fact beside them names (`values["threshold"]`)."""
+def _chart(evidence: Evidence, incident: Incident) -> Markup:
+    """The evidence's series, if it has any, with the threshold and in the unit that a Fact beside them names.
+
+    The shade begins where the alert fired that the query is about.
+    """
     series = [item for item in evidence.data if isinstance(item, MetricSeries)]
-    named = [fact.values.get("threshold") for fact in _facts(evidence)]
-    threshold = next((float(value) for value in named if isinstance(value, int | float) and not isinstance(value, bool)), None)
-    unit = _unit(evidence.query.expression) if evidence.query.language == "promql" else ""
-    return chart.sparkline(series, threshold=threshold, fired_at=fired_at, unit=unit)
+    if not series:
+        return Markup("")
+    about = next((alert for alert in incident.alerts if alert.fingerprint == evidence.query.fingerprint), incident.lead)
+    known = {name: value for item in reversed(evidence.data) if isinstance(item, Fact) for name, value in item.values.items()}
+    threshold = known.get("threshold")
+    unit = known.get("unit", _unit(evidence.query.expression) if evidence.query.language == "promql" else PLAIN)
+    if unit not in UNITS or (unit == RATIO and _exceeds_ten(series)):
+        unit = PLAIN  # a load of 12 per core is not "1200 %"
+    return chart.sparkline(
+        series,
+        threshold=float(threshold) if isinstance(threshold, int | float) and not isinstance(threshold, bool) else None,
+        fired_at=about.starts_at,
+        unit=str(unit),
+    )
+
+
+def _exceeds_ten(series: Sequence[MetricSeries]) -> bool:
+    return any(abs(value) > 10 for each in series for _, value in each.points)
 
 
 @lru_cache(maxsize=1024)

@@ -11,7 +11,8 @@ import logging
 import resource
 import signal
 import socket
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -161,10 +162,11 @@ async def serve(
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: `app` decides when to stop."""
+    """uvicorn without its own signal handlers: the command decides when to stop."""
 
-    def capture_signals(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 async def _stop_when(server: uvicorn.Server, stop: asyncio.Event) -> None:

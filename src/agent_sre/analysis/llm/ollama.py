@@ -3,8 +3,8 @@
 Why not a library: the ones we measured wait for ever by default, take a stream that breaks off for an answer, and cannot send `truncate`.
 
     complete ──> too long? ──> circuit closed? ──> our turn ──> /api/ps: loaded? ──> /api/chat ──> read lines ──> cut? ──> Completion
-                    │              │                 │                                 │ 404: the fallback model, once
-                    └──────────────┴─────────────────┴─── ModelFailed(reason) <────────┘ 429, 500, 502, 503, reset: again, once, if time is left
+                    │              │                  │                                 │ 404: the fallback model
+                    └──────────────┴──────────────────┴── ModelFailed(reason) <─────────┘ 429, 500, 502, 503, reset: again, once
 
 The budget starts before the queue. `truncate:false` and `shift:false` make a server refuse what does not fit instead of throwing the front
 of the prompt away; `think:false` because thinking eats the budget and `format` binds only what comes after it. num_ctx and shift are the
@@ -94,7 +94,8 @@ class OllamaSettings:
     """Until the answer begins, where the model is loaded. Default 8 s: reading 5,500 tokens takes about 2 s on a GPU."""
 
     first_token_cold: timedelta = timedelta(seconds=25)
-    """Until the answer begins, where the model must be loaded first or nobody knows. Default 25 s, all there is: loading takes 3 to 120 s."""
+    """Until the answer begins, where the model must be loaded first or nobody knows. Default 25 s, all there is: loading takes
+    3 to 120 s."""
 
     between_tokens: timedelta = timedelta(seconds=5)
     """The longest silence inside an answer. Default 5 s: even a CPU gives four tokens a second."""

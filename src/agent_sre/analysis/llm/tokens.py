@@ -36,9 +36,9 @@ def fits(estimate: int, *, num_ctx: int, num_predict: int) -> bool:
 def was_cut(prompt_eval_count: int | None, *, estimate: int, prompt_bytes: int, num_ctx: int) -> bool:
     """True where the server's count of the prompt's tokens says that it read only a part.
 
-    Two signs. It counted far fewer than we did: under 60 %, which no prose explains (that would be 6 characters a token). Or it counted half
-    of the window, which is what the shift leaves (num_ctx/2 + 2 with the usual num_keep of 4), of a prompt that may have been longer than
-    the window: a token is at least one byte. A missing count says nothing: older servers omit it when the prompt was in the cache.
+    Two signs. It counted far fewer than we did: under 60 %, which no prose explains (that would be 6 characters a token). Or it counted
+    half of the window, which is what the shift leaves (num_ctx/2 + 2 with the usual num_keep of 4), of a prompt that may have been longer
+    than the window: a token is at least one byte. A missing count says nothing: older servers omit it when the prompt was in the cache.
     """
     if prompt_eval_count is None or estimate < _SMALLEST_CUT:
         return False

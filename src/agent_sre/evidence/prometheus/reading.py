@@ -81,7 +81,7 @@ def read(points: Points, bars: Sequence[Bar], *, starts_at: datetime, start: dat
         crossed_at=known[run[0]][0] if run is not None and not began_before else None,
         recovered_at=known[run[1] + 1][0] if run is not None and run[1] + 1 < len(known) else None,
         op=bar.op if bar else "",
-        threshold=_finite(bar.at(last_at)) if bar is not None and last_at is not None else bar.value if bar else None,
+        threshold=_finite(bar.value if last_at is None else bar.at(last_at)) if bar else None,
         minimum=min((value for _, value in finite), default=None),
         maximum=max((value for _, value in finite), default=None),
         first=finite[0][1] if finite else None,

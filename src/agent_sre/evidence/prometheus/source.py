@@ -401,7 +401,7 @@ def _plan_alert(member: MemberAlert, now: datetime, *, several: bool) -> Iterabl
 
 
 def window_of(starts_at: datetime, now: datetime) -> Window:
-    """From half an hour before the onset until now: at most 240 points, at least 15 s apart, the last one now.
+    """From half an hour before the onset until now: at most 240 points, 15 s or another multiple of 5 s apart, the last one now.
 
     The onset is `for` before `starts_at`; `for` is not in the webhook, so half an hour is allowed for it, as much as all but the longest
     of the standard rules take. Never more than 30 days, whatever the sender says.
@@ -409,7 +409,7 @@ def window_of(starts_at: datetime, now: datetime) -> Window:
     end = now.replace(microsecond=0)
     start = max(min(starts_at, end) - _UNKNOWN_FOR - _BEFORE_ONSET, end - _MAX_WINDOW)
     span = (end - start).total_seconds()
-    step = max(MIN_STEP.total_seconds(), math.ceil(span / (MAX_POINTS - 1)))
+    step = max(MIN_STEP.total_seconds(), 5 * math.ceil(span / (MAX_POINTS - 1) / 5))
     return Window(start=end - timedelta(seconds=step * math.ceil(span / step)), end=end, step=timedelta(seconds=step))
 
 

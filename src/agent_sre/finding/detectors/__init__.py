@@ -1,7 +1,7 @@
 """Detectors: each looks for one thing in the evidence and says so in one sentence. Pure, small, one file each.
 
-To add one, copy the nearest sibling, give it a line in DETECTORS and a heading in docs/reference/detectors.md; the conformance tests find it.
-What a finding may carry beside its sentence is said in finding/rank.py.
+To add one, copy the nearest sibling, give it a line in DETECTORS and a heading in docs/reference/detectors.md; the conformance
+tests find it. What a finding may carry beside its sentence is said in finding/rank.py.
 """
 
 from __future__ import annotations

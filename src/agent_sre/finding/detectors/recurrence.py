@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from agent_sre.evidence.evidence import EvidenceSet
-from agent_sre.finding.facts import facts, member_of, number, of_kind
+from agent_sre.finding.facts import Value, facts, member_of, number, of_kind
 from agent_sre.finding.finding import Finding
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.durations import readable
 
 _FLAPPING_FIRINGS = 5
 _FLAPPING_SECONDS = 900.0  # a median under a quarter of an hour: it goes before anybody has done anything
+
+_MOST = 1_000_000
 
 
 class Recurrence:
@@ -24,14 +26,14 @@ class Recurrence:
         for item in of_kind(evidence, "history", "recurrence"):
             for fact in facts(item, "recurrence"):
                 earlier = number(fact.values, "count")
-                if earlier is None or earlier < 1:
+                if earlier is None or not 1 <= earlier <= _MOST:
                     continue
                 usual = number(fact.values, "median_seconds")
                 flapping = earlier >= _FLAPPING_FIRINGS and usual is not None and 0 <= usual < _FLAPPING_SECONDS
                 window = item.query.window
                 span = f" in {readable(window.end - window.start)}" if window and window.end > window.start else ""
                 times = f"{_ordinal(int(earlier) + 1)} time{span}"
-                known: dict[str, str | int | float | bool | None] = {"times": int(earlier) + 1, "flapping": flapping, "clue": "recurring"}
+                known: dict[str, Value] = {"times": int(earlier) + 1, "flapping": flapping, "clue": "recurring"}
                 if flapping and usual is not None:
                     known["clue"] = "flapping"
                     times = f"Flapping: {times}, and it usually ends by itself after {readable(timedelta(seconds=usual))}"

@@ -30,10 +30,10 @@ class Related:
             others = list(facts(item, "related"))
             deeper = sorted((rank, index) for index, fact in enumerate(others) if (rank := _depth(incident, fact)) is not None)
             if deeper:
-                yield self._symptom(item, others[deeper[0][1]], node=deeper[0][0] == 0)
+                yield self._symptom(item, others[deeper[0][1]])
             yield from self._crowd(incident, item)
 
-    def _symptom(self, item: Evidence, fact: Fact, *, node: bool) -> Finding:
+    def _symptom(self, item: Evidence, fact: Fact) -> Finding:
         name, key = one_line(text(fact.values, "name"), 120), one_line(text(fact.values, "incident"), 40)
         subject = _subject(fact)
         where = describe(subject)
@@ -42,7 +42,6 @@ class Related:
             summary=f"May be a symptom of {name} about {where}{f' ({key})' if key else ''}, which is open as well",
             subject=subject,
             facts={
-                "clue": "sick_node" if node else "sick_control_plane",
                 "cause": f"A symptom of {name} about {where}, which fires at the same time",
                 "check": f"Look at {where} first; if this alert ends when {name} does, it was one.",
                 "weight": 0.6 if _DEEP.search(name) else 0.45,
@@ -52,13 +51,12 @@ class Related:
 
     def _crowd(self, incident: Incident, item: Evidence) -> Iterable[Finding]:
         for fact in facts(item, "nearness"):
-            for where in ("same node", "same namespace"):
+            for where, place in (("same node", "on the same node"), ("same namespace", "in the same namespace")):
                 count = number(fact.values, where)
                 if count is not None and count >= _MANY:
-                    summary = f"{count:.0f} other alerts are open in the {where}: look for what they share"
                     yield Finding(
                         detector=self.name,
-                        summary=summary.replace("in the same node", "on the same node"),
+                        summary=f"{count:.0f} other alerts are open {place}: look for what they share",
                         subject=incident.subject,
                         facts={"crowd": int(count), "where": where},
                         evidence_ids=(item.id,),
@@ -76,8 +74,9 @@ def _depth(incident: Incident, fact: Fact) -> int | None:
         return None
     if kind in _MACHINES and near == "same node":
         return 0
-    # "elsewhere" is where an alert without a cluster label is, also with one cluster only
-    return 1 if kind == "Component" and name in _CONTROL_PLANE else None
+    # without a cluster label everything is "elsewhere", and there is but one cluster
+    ours = near != "elsewhere" or not incident.subject.cluster
+    return 1 if ours and kind == "Component" and name in _CONTROL_PLANE else None
 
 
 def _latest(triggered_at: datetime) -> datetime:

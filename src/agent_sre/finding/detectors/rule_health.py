@@ -34,14 +34,15 @@ class RuleHealth:
                 error, health = one_line(text(fact.values, "last_error"), 300), text(fact.values, "health")
                 if not error and health in _WELL:
                     continue
+                said = f": {error}" if error else ""
                 yield Finding(
                     detector=self.name,
-                    summary=f"Prometheus cannot evaluate the rule {name}{f': {error}' if error else ''}; do not trust its silence or its noise",
+                    summary=f"Prometheus cannot evaluate the rule {name}{said}; trust neither its silence nor its noise",
                     subject=member.subject,
                     facts={
                         "known": True,
                         "clue": "rule_error",
-                        "cause": f"The rule {name} itself fails, so its state may be old and say nothing about {name}'s subject",
+                        "cause": f"The rule {name} itself fails, so that its state says nothing about now",
                         "check": "Evaluate the rule's expression by hand and read the error.",
                         "weight": 0.5,
                     },

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from agent_sre.alert.alert import AlertStatus
 from agent_sre.alert.subject import Subject, describe, workload_of
 from agent_sre.evidence.evidence import EvidenceSet
-from agent_sre.finding.facts import of_kind
+from agent_sre.finding.facts import Value, of_kind
 from agent_sre.finding.finding import Finding
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.text import one_line
@@ -29,7 +29,7 @@ class Spread:
         if shared is None:
             return
         what, subject, clue = shared
-        known: dict[str, str | int | float | bool | None] = {"objects": len(subjects), "shared": what}
+        known: dict[str, Value] = {"objects": len(subjects), "shared": what}
         if clue:
             known["clue"] = clue
         yield Finding(

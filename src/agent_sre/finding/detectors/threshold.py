@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from statistics import fmean, median
 
 from agent_sre.evidence.evidence import Evidence, EvidenceSet, Fact
-from agent_sre.finding.facts import facts, member_of, number, of_kind, series, text
+from agent_sre.finding.facts import Value, facts, member_of, number, of_kind, series, text
 from agent_sre.finding.finding import Finding
 from agent_sre.incident.incident import Incident
 
@@ -38,7 +40,7 @@ class ThresholdCrossed:
         curve = next((one.points for one in series(item)), ())
         trend = _trend(curve)
         shape = _shape(curve, op) if breaching else ""
-        known: dict[str, str | int | float | bool | None] = {"breaching": breaching, "trend": trend, "current": current, "threshold": threshold}
+        known: dict[str, Value] = {"breaching": breaching, "trend": trend, "current": current, "threshold": threshold}
         if shape:
             known["clue"] = shape
         over = _over(current, threshold) if breaching else None
@@ -46,7 +48,7 @@ class ThresholdCrossed:
             known["over_ratio"] = over
         return self._finding(incident, item, _sentence(breaching, ended, over, trend, shape, op), known)
 
-    def _finding(self, incident: Incident, item: Evidence, summary: str, known: dict[str, str | int | float | bool | None]) -> Finding:
+    def _finding(self, incident: Incident, item: Evidence, summary: str, known: dict[str, Value]) -> Finding:
         member = member_of(incident, item)
         return Finding(detector=self.name, summary=summary, subject=member.subject, facts=known, evidence_ids=(item.id,))
 
@@ -75,9 +77,16 @@ def _sentence(breaching: bool, ended: bool, over: float | None, trend: str, shap
     return words + {"steady_growth": ", after a steady climb", "jump": ", after a sudden step"}.get(shape, "")
 
 
+def _scaled(points: Sequence[tuple[float, float]]) -> list[float]:
+    """The finite values, divided by the largest, so that no sum of them can overflow."""
+    values = [value for _, value in points if math.isfinite(value)]
+    largest = max(map(abs, values), default=0.0)
+    return [value / largest for value in values] if largest > 0 else values
+
+
 def _trend(points: Sequence[tuple[float, float]]) -> str:
-    """"rising", "falling" or "flat" over the last fifth of the curve; empty where there are too few points."""
-    values = [value for _, value in points]
+    """`rising`, `falling` or `flat` over the last fifth of the curve; empty where there are too few points."""
+    values = _scaled(points)
     if len(values) < _FEWEST_POINTS:
         return ""
     tail = values[-max(4, len(values) // 5) :]
@@ -90,19 +99,21 @@ def _trend(points: Sequence[tuple[float, float]]) -> str:
 
 
 def _shape(points: Sequence[tuple[float, float]], op: str) -> str:
-    """"jump" where one step made most of the way to the extreme, "steady_growth" where many small ones did; empty in between."""
-    values = [-value for _, value in points] if op.startswith("<") else [value for _, value in points]
+    """`jump` where one step made most of the way, `steady_growth` where many small ones did; empty in between.
+
+    For a value that is too low, falling is what growing is for others.
+    """
+    values = [-value for value in _scaled(points)] if op.startswith("<") else _scaled(points)
     if len(values) < _FEWEST_POINTS:
         return ""
-    quarter = max(2, len(values) // 4)
+    quarter = len(values) // 4
     rise = median(values[-quarter:]) - median(values[:quarter])
-    steps = [after - before for before, after in zip(values, values[1:], strict=False)]
-    if rise <= 0 or rise < 0.2 * max(map(abs, values)):
+    if rise < 0.2:  # of the largest value
         return ""
-    # two steps: a scrape may fall in the middle of the change
-    widest = max(one + two for one, two in zip(steps, steps[1:], strict=False))
-    if widest >= 0.7 * rise and max(values) - min(values) <= 1.5 * rise:
-        return "jump"
-    fourths = [fmean(values[start : start + quarter]) for start in range(0, quarter * 4, quarter) if values[start : start + quarter]]
-    climbs = all(after > before for before, after in zip(fourths, fourths[1:], strict=False))
+    # over two steps, because a scrape may fall into the middle of the change
+    widest = max(after - before for before, after in zip(values, values[2:], strict=False))
+    if widest >= 0.7 * rise:
+        return "jump" if max(values) - min(values) <= 1.5 * rise else ""
+    fourths = [fmean(values[start : start + quarter]) for start in range(0, 4 * quarter, quarter)]
+    climbs = all(after > before for before, after in pairwise(fourths))
     return "steady_growth" if climbs and widest <= 0.25 * rise else ""

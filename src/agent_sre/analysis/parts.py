@@ -1,0 +1,108 @@
+"""What every analysis by rules is made of: quotes, recommendations, queries. `rules` and `advice` put them together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from agent_sre.analysis.analysis import Analysis, Horizon, InvestigationQuery, Recommendation
+from agent_sre.analysis.markdown import to_markdown
+from agent_sre.evidence.evidence import Evidence, EvidenceSet, Gap
+from agent_sre.evidence.playbook import PlaybookQuery, PlaybookStep
+from agent_sre.kit.redact import redact
+from agent_sre.kit.text import cut, one_line
+
+FEWEST_RECOMMENDATIONS = 3
+MOST_RECOMMENDATIONS = 5
+
+_CITATION = re.compile(r"\[([EHA]\d{1,4})\]")
+_ORDER = tuple(Horizon)
+
+_ALWAYS_GOOD = (
+    PlaybookStep(horizon=Horizon.IMMEDIATE.value, text="Find out whether users feel it, and since when: that decides how fast you must be."),
+    PlaybookStep(horizon=Horizon.INVESTIGATION.value, text="Look for what changed, and for what else fires, in the minutes before it began."),
+    PlaybookStep(horizon=Horizon.PREVENTION.value, text="Write down what it was and how you saw it, for the next reader."),
+)
+"""Steps for a playbook of one's own that has fewer than three."""
+
+
+def said(text: str, limit: int = 200) -> str:
+    """Somebody else's words, fit to stand in a sentence of ours: one line, no secrets, and no `[E02]` that we did not write."""
+    return cut(_CITATION.sub(r"(\1)", redact(one_line(text, limit * 2))), limit)
+
+
+def cited(text: str, evidence_ids: Sequence[str]) -> str:
+    """A sentence with its evidence behind it: `fired 3 times before [E05]`."""
+    return " ".join([text, *(f"[{evidence_id}]" for evidence_id in evidence_ids)])
+
+
+def recommendations_of(
+    steps: Sequence[PlaybookStep], *, first: Sequence[PlaybookStep] = (), evidence_ids: Sequence[str] = ()
+) -> tuple[Recommendation, ...]:
+    """Three to five recommendations, A1 to A5, soonest horizon first.
+
+    `steps` are filled in. `first` are steps that the evidence (`evidence_ids`) asks for: they go in front of others of their horizon and
+    are never left out. Of too many, a later one of a horizon that occurs twice goes first; too few are made up by what is always good advice.
+    """
+    chosen = list(dict.fromkeys([*first, *(step for step in steps if _horizon(step) is not None)]))
+    for spare in _ALWAYS_GOOD:
+        if len(chosen) < FEWEST_RECOMMENDATIONS and spare not in chosen:
+            chosen.append(spare)
+    while len(chosen) > MOST_RECOMMENDATIONS:
+        horizons = [step.horizon for step in chosen]
+        later = range(len(first), len(chosen)) if len(first) < len(chosen) else range(len(chosen))
+        twice = [place for place in later if horizons.count(horizons[place]) > 1]
+        del chosen[twice[-1] if twice else later[-1]]
+    chosen.sort(key=lambda step: _ORDER.index(Horizon(step.horizon)))
+    return tuple(
+        Recommendation(
+            id=f"A{number}",
+            horizon=Horizon(step.horizon),
+            text=step.text,
+            command=step.command,
+            language=step.language if step.command else "",
+            evidence_ids=tuple(evidence_ids) if step in first else (),
+        )
+        for number, step in enumerate(chosen, 1)
+    )
+
+
+def _horizon(step: PlaybookStep) -> Horizon | None:
+    return next((horizon for horizon in Horizon if horizon.value == step.horizon), None)
+
+
+def queries_of(queries: Sequence[PlaybookQuery], evidence: EvidenceSet, *, not_run: str) -> tuple[InvestigationQuery, ...]:
+    """Queries to look further: first those that ran or should have run, with what they gave, then the playbook's. Each text once.
+
+    `not_run` says why the playbook's own were not run, where the evidence does not say it better.
+    """
+    found: dict[str, InvestigationQuery] = {}
+    for item in sorted(evidence.items, key=lambda item: item.query.kind != "value"):
+        if item.query.language:
+            found.setdefault(_key(item.query.expression), _asked(item, cited(said(item.summary, 300), [item.id])))
+    for gap in evidence.gaps:
+        if gap.query.language:
+            found.setdefault(_key(gap.query.expression), _asked(gap, f"not run: {said(gap.detail, 300)}"))
+    off = next((said(gap.detail, 300) for gap in evidence.gaps if gap.query.source == "prometheus" and gap.query.kind == "off"), "")
+    for query in queries:
+        reason = "for a person to run" if query.language == "bash" else off if off and query.language == "promql" else not_run
+        mine = InvestigationQuery(language=query.language, text=query.text, why=query.why, returned=f"not run: {reason}")
+        found.setdefault(_key(query.text), mine)
+    return tuple(found.values())
+
+
+def _key(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _asked(item: Evidence | Gap, returned: str) -> InvestigationQuery:
+    purpose = item.query.purpose
+    return InvestigationQuery(
+        language=item.query.language, text=item.query.expression, why=purpose[:1].upper() + purpose[1:], returned=returned
+    )
+
+
+def finished(analysis: Analysis) -> Analysis:
+    """The analysis with its Markdown."""
+    return replace(analysis, markdown=to_markdown(analysis))

@@ -1,0 +1,259 @@
+"""The author that always works: an analysis made by rules, with no model and no network.
+
+    incident, diagnosis, playbook ──rules_analysis──┐
+    one alert ──alert_analysis──────────────────────┼──> Analysis (author "rules")
+    a question or a text ──text_analysis (advice.py)┘
+
+It says what is known and from where, what usually causes this and how to tell, and what could not be checked. It never claims more:
+a sentence about a measurement carries the evidence's id, and a cause that nothing measured speaks for is called usual, not likely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from agent_sre.alert.alert import Alert, AlertStatus
+from agent_sre.alert.subject import Subject, describe, subject_of
+from agent_sre.analysis.advice import text_analysis
+from agent_sre.analysis.analysis import RULES, Analysis
+from agent_sre.analysis.parts import cited, finished, queries_of, recommendations_of, said
+from agent_sre.evidence.evidence import Evidence, EvidenceSet
+from agent_sre.evidence.playbook import Playbook, PlaybookStep, fill, playbook_for, values_of
+from agent_sre.finding.diagnose import REPORTED, diagnose
+from agent_sre.finding.finding import Diagnosis, Finding, Hypothesis
+from agent_sre.incident.incident import Incident, IncidentStatus, MemberAlert
+from agent_sre.kit.durations import ago, readable
+
+__all__ = ["ALERT_ALONE", "alert_analysis", "incident_of", "rules_analysis", "text_analysis"]
+
+ALERT_ALONE = "from the alert alone, before anything was measured"
+"""The author's note of `alert_analysis`."""
+
+_MOST_MEMBERS = 10
+_MOST_LABELS = 8
+_NOT_RUN = "only the alert's own expression is run without being asked"
+_QUIET = frozenset({"alert", "members", "rule"})  # kinds that the other observations tell already
+_LEAD_IN: Mapping[str, str] = {
+    "value": "Measured",
+    "threshold": "Threshold",
+    "active": "Condition",
+    "rule": "Rule",
+    "up": "Target",
+    "targets": "Scrape",
+    "recurrence": "Before",
+    "related": "Elsewhere",
+}
+"""By kind of query; other kinds are led in by their source's name."""
+
+
+def rules_analysis(
+    incident: Incident,
+    diagnosis: Diagnosis,
+    playbook: Playbook,
+    *,
+    author_note: str,
+    timings: Mapping[str, float] | None = None,
+    now: datetime,
+) -> Analysis:
+    """The analysis of an incident by rules. `playbook` is that of the lead alert, as loaded; `author_note` says why it was this author."""
+    lead = incident.lead
+    filled = fill(playbook, values_of(lead.subject, lead.labels))
+    best = diagnosis.hypotheses[0].supporting if diagnosis.hypotheses else ()
+    return finished(
+        Analysis(
+            task_type="incident",
+            title=_title(incident),
+            observations=tuple(_observations(incident, diagnosis, filled, now)),
+            root_cause=_root_cause(diagnosis.hypotheses, diagnosis.evidence),
+            impact=_impact(incident, filled),
+            hypotheses=diagnosis.hypotheses,
+            recommendations=recommendations_of(filled.steps, first=_asked_for(diagnosis), evidence_ids=best),
+            investigation_queries=queries_of(filled.queries, diagnosis.evidence, not_run=_NOT_RUN),
+            evidence=diagnosis.evidence.items,
+            gaps=diagnosis.evidence.gaps,
+            confidence=diagnosis.confidence,
+            confidence_reason=diagnosis.confidence_reason,
+            author=RULES,
+            author_note=author_note,
+            timings=dict(timings or {}),
+            tokens={},
+            markdown="",
+        )
+    )
+
+
+def alert_analysis(alert: Alert, playbooks: Sequence[Playbook], now: datetime) -> Analysis:
+    """The analysis of one alert that has no incident yet: what it means, what usually causes it, what to look at first.
+
+    The last resort of the webhook's answer, so it needs nothing and takes about a millisecond.
+    """
+    incident = incident_of(alert, now)
+    playbook = playbook_for(incident.lead.name, playbooks)
+    return rules_analysis(incident, diagnose(incident, EvidenceSet(), playbook), playbook, author_note=ALERT_ALONE, now=now)
+
+
+def incident_of(alert: Alert, now: datetime) -> Incident:
+    """An incident of this alert only, for callers without a store; its id is 0."""
+    subject = subject_of(alert.labels)
+    starts_at = alert.starts_at or now
+    member = MemberAlert(
+        id=0,
+        fingerprint=alert.fingerprint,
+        status=alert.status,
+        name=alert.name,
+        severity_text=alert.severity_text,
+        labels=alert.labels,
+        annotations=alert.annotations,
+        generator_url=alert.generator_url,
+        starts_at=starts_at,
+        ends_at=alert.ends_at,
+        last_seen_at=now,
+        sightings=1,
+        reason="the only alert",
+        subject=subject,
+    )
+    resolved = alert.status is AlertStatus.RESOLVED
+    return Incident(
+        id=0,
+        group_key="",
+        title=f"{alert.name}: {describe(subject)}",
+        severity=alert.severity,
+        status=IncidentStatus.RESOLVED if resolved else IncidentStatus.TRIGGERED,
+        subject=subject,
+        alerts=(member,),
+        triggered_at=starts_at,
+        last_alert_at=starts_at,
+        acknowledged_at=None,
+        resolved_at=(alert.ends_at or now) if resolved else None,
+    )
+
+
+# What is going on
+
+
+def _title(incident: Incident) -> str:
+    lead = incident.lead
+    more = len(incident.alerts) - 1
+    also = f", and {more} more {'alert' if more == 1 else 'alerts'}" if more else ""
+    return f"{said(lead.name, 120)} ({said(lead.severity_text, 40)}) on {said(_place(lead.subject))}{also}"
+
+
+def _place(subject: Subject) -> str:
+    """`Pod shop/cart-0 (container cart), node worker-2, cluster prod`."""
+    parts = [describe(subject)]
+    if subject.node and subject.kind != "Node":
+        parts.append(f"node {subject.node}")
+    if subject.cluster and subject.kind != "Cluster":
+        parts.append(f"cluster {subject.cluster}")
+    return ", ".join(parts)
+
+
+def _observations(incident: Incident, diagnosis: Diagnosis, playbook: Playbook, now: datetime) -> Iterable[str]:
+    lead = incident.lead
+    yield f"{said(lead.name, 120)} ({said(lead.severity_text, 40)}) on {said(_place(lead.subject))} {_state(lead, now)}"
+    yield from _quotes(lead)
+    yield f"What it means: {playbook.meaning}"
+    yield from _measured(diagnosis)
+    yield from _members(incident)
+    yield from _labels(lead)
+
+
+def _state(alert: MemberAlert, now: datetime) -> str:
+    began = f"{alert.starts_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if alert.status is AlertStatus.FIRING:
+        return f"fires since {began} ({ago(alert.starts_at, now)})"
+    lasted = f" after {readable(alert.ends_at - alert.starts_at)}" if alert.ends_at else ""
+    return f"fired at {began} and was resolved{lasted}"
+
+
+def _quotes(alert: MemberAlert) -> Iterable[str]:
+    """Summary and description in the sender's words; a description that repeats the summary is left out."""
+    summary = said(alert.annotations.get("summary", ""), 300)
+    description = said(alert.annotations.get("description") or alert.annotations.get("message", ""), 500)
+    if summary:
+        yield f"The alert says: “{summary}”"
+    if description and description != summary:
+        yield f"In detail: “{description}”"
+
+
+def _measured(diagnosis: Diagnosis) -> Iterable[str]:
+    """One line for each answer, led by what a detector made of it; then what rests on several answers, or on none."""
+    known = {item.id for item in diagnosis.evidence.items}
+    by_evidence: dict[str, list[Finding]] = {}
+    others: list[Finding] = []
+    for finding in diagnosis.findings:
+        ids = finding.evidence_ids
+        if len(ids) == 1 and ids[0] in known:
+            by_evidence.setdefault(ids[0], []).append(finding)
+        else:
+            others.append(finding)
+    for item in diagnosis.evidence.items:
+        findings = by_evidence.get(item.id, [])
+        if findings or item.query.kind not in _QUIET:
+            yield _answer(item, findings)
+    for finding in others:
+        yield cited(said(finding.summary, 300), finding.evidence_ids)
+
+
+def _answer(item: Evidence, findings: Sequence[Finding]) -> str:
+    lead_in = _LEAD_IN.get(item.query.kind) or said(item.query.source, 40).capitalize()
+    seen = "; ".join(said(finding.summary, 300) for finding in findings)
+    summary = "" if item.query.kind in _QUIET else said(item.summary, 400)
+    return cited(f"{lead_in}: {'. '.join(part for part in (seen, summary) if part)}", [item.id])
+
+
+def _members(incident: Incident) -> Iterable[str]:
+    others = list(
+        dict.fromkeys(
+            f"{said(alert.name, 120)} on {said(describe(alert.subject))}{'' if alert.status is AlertStatus.FIRING else ' (resolved)'}"
+            for alert in incident.alerts
+            if alert is not incident.lead
+        )
+    )
+    if others:
+        more = f"; and {len(others) - _MOST_MEMBERS} more" if len(others) > _MOST_MEMBERS else ""
+        yield f"In the same incident: {'; '.join(others[:_MOST_MEMBERS])}{more}"
+
+
+def _labels(alert: MemberAlert) -> Iterable[str]:
+    """What the labels know beyond name, severity and object."""
+    subject = alert.subject
+    told = {"", subject.name, subject.namespace, subject.cluster, subject.container, subject.node, subject.service}
+    rest = [name for name in sorted(alert.labels) if name not in ("alertname", "severity") and alert.labels[name] not in told]
+    if rest:
+        shown = ", ".join(f"{said(name, 60)}={said(alert.labels[name], 80)}" for name in rest[:_MOST_LABELS])
+        more = f" and {len(rest) - _MOST_LABELS} more" if len(rest) > _MOST_LABELS else ""
+        yield f"Labels: {shown}{more}"
+
+
+# What it may be, and what to do
+
+
+def _root_cause(hypotheses: Sequence[Hypothesis], evidence: EvidenceSet) -> str:
+    if not hypotheses:
+        return "Unknown: no usual cause is recorded for this alert."
+    first = hypotheses[0]
+    measured = {item.id for item in evidence.items if item.query.source not in REPORTED}
+    if not first.supporting:
+        return f"Usual causes, none confirmed yet. Most often: {_sentence(first.cause)}"
+    likely = "Most likely" if measured.intersection(first.supporting) else "Not measured, but suggested by what was reported"
+    return cited(f"{likely}: {_sentence(first.cause)}", first.supporting)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _impact(incident: Incident, playbook: Playbook) -> str:
+    objects = {alert.subject for alert in incident.alerts if alert.status is AlertStatus.FIRING}
+    reach = f" {len(objects)} objects are affected so far." if len(objects) > 1 else ""
+    return f"{playbook.impact or 'Not known from the alert alone.'}{reach}"
+
+
+def _asked_for(diagnosis: Diagnosis) -> list[PlaybookStep]:
+    """The check of the best hypothesis where evidence speaks for it: it comes before the usual first look."""
+    first = next(iter(diagnosis.hypotheses), None)
+    if first is None or not first.supporting or not first.check:
+        return []
+    return [PlaybookStep(horizon="Immediate", text=f"Check the first cause: {first.check}")]

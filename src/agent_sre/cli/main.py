@@ -1,0 +1,150 @@
+"""`agent-sre`: the commands and their help."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent_sre import __version__
+from agent_sre.kit.errors import AgentSREError
+
+application = typer.Typer(
+    name="agent-sre",
+    help="Takes alerts from Alertmanager, says what is wrong, what it measured, and what to do next.",
+    epilog="Start with `agent-sre demo`. Settings are environment variables; `agent-sre check` shows and tests them.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+incidents = typer.Typer(name="incidents", help="Read what was found.", no_args_is_help=True, rich_markup_mode=None)
+quarantine = typer.Typer(name="quarantine", help="Look after webhook bodies that could not be read.", no_args_is_help=True, rich_markup_mode=None)
+application.add_typer(incidents)
+application.add_typer(quarantine)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def main() -> None:
+    """The entry point: expected errors become one sentence and exit status 1, Ctrl-C becomes 130."""
+    try:
+        application()
+    except AgentSREError as error:
+        print(f"agent-sre: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `agent-sre incidents list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"agent-sre {__version__}")
+        raise typer.Exit
+
+
+@application.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    """Options of the command itself."""
+
+
+@application.command()
+def serve() -> None:
+    """Run the service: take alerts, investigate, report. Ctrl-C stops it; nothing is lost by stopping it."""
+    from agent_sre.cli.serve import run
+
+    run()
+
+
+@application.command()
+def check(as_json: AsJson = False) -> None:
+    """Test the settings and every connection, one line each. Exit status 1 where something that is configured does not work."""
+    from agent_sre.cli.check import run
+
+    raise typer.Exit(run(as_json=as_json))
+
+
+@application.command()
+def demo(
+    seconds: Annotated[int, typer.Option(help="Give up after this many seconds.", min=10, max=600)] = 55,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the service running afterwards, until Ctrl-C.")] = False,
+    replay: Annotated[bool, typer.Option("--replay", help="Replay a recorded webhook even where Prometheus and Alertmanager are installed.")] = False,
+) -> None:
+    """Show the whole way of one alert, with a real Prometheus and Alertmanager where they are installed. Needs no configuration."""
+    from agent_sre.cli.demo import run
+
+    raise typer.Exit(run(seconds=seconds, keep=keep, replay=replay))
+
+
+@application.command()
+def investigate(
+    file: Annotated[Path, typer.Argument(help="A webhook body, or one alert, as JSON. `-` reads standard input.")],
+    as_json: AsJson = False,
+) -> None:
+    """Investigate a webhook body here and now, without a running service. Nothing is stored."""
+    from agent_sre.cli.investigate import run
+
+    raise typer.Exit(run(file, as_json=as_json))
+
+
+@incidents.command("list")
+def list_incidents(
+    status: Annotated[str, typer.Option(help="open, triggered, acknowledged or resolved.")] = "",
+    severity: Annotated[str, typer.Option(help="critical, warning, info, none or unknown.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """The newest incidents."""
+    from agent_sre.cli.incidents import show_list
+
+    show_list(status=status, severity=severity, limit=limit, as_json=as_json)
+
+
+@incidents.command("show")
+def show_incident(incident: Annotated[str, typer.Argument(help="INC-118, or just 118.")], as_json: AsJson = False) -> None:
+    """One incident with its report."""
+    from agent_sre.cli.incidents import show_one
+
+    show_one(incident, as_json=as_json)
+
+
+@incidents.command("export")
+def export_incidents(
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write here instead of to standard output.")] = None,
+) -> None:
+    """Every incident whole, one JSON object per line, oldest first."""
+    from agent_sre.cli.incidents import export
+
+    export(output)
+
+
+@quarantine.command("list")
+def list_quarantine(as_json: AsJson = False) -> None:
+    """Bodies that could not be read, newest first."""
+    from agent_sre.cli.quarantine import show_list
+
+    show_list(as_json=as_json)
+
+
+@quarantine.command("show")
+def show_quarantine(number: Annotated[int, typer.Argument(help="The number that `list` shows.")]) -> None:
+    """One body, exactly as it came."""
+    from agent_sre.cli.quarantine import show_one
+
+    show_one(number)
+
+
+@quarantine.command("retry")
+def retry_quarantine(number: Annotated[int, typer.Argument(help="The number that `list` shows.")]) -> None:
+    """Put a body back into the inbox, after the cause was mended. A running service takes it up within seconds."""
+    from agent_sre.cli.quarantine import retry
+
+    retry(number)

@@ -1,0 +1,140 @@
+"""Hostile clients: dribbling sockets, full disks, a body that never ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import httpx2
+from service import ALERTMANAGER, ServiceProcess, config_of, firing, message, running_service, service_process, with_settings
+
+
+async def test_a_thousand_dribbling_sockets_do_not_delay_a_real_post(tmp_path: Path) -> None:
+    config = with_settings(config_of(tmp_path), "inbox", header_timeout=timedelta(seconds=2), body_timeout=timedelta(seconds=2))
+    async with running_service(config) as service:
+        port = httpx2.URL(service.url).port
+        heads = (b"POST /webhook/alert HTTP/1.1\r\nHost: x\r\nX-", b"POST /webhook/alert HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        sockets = [await asyncio.open_connection("127.0.0.1", port) for _ in range(1_000)]
+        opened = time.monotonic()
+        for number, (_, writer) in enumerate(sockets):
+            writer.write(heads[number % 2])
+        dribbling = asyncio.create_task(dribble([writer for _, writer in sockets]))
+        slowest = 0.0
+        for number in range(20):
+            started = time.monotonic()
+            await service.post(message(firing("Real", pod=f"p{number}")), headers=ALERTMANAGER)
+            slowest = max(slowest, time.monotonic() - started)
+        assert slowest < 1.5
+        # Whoever dribbles is closed at the deadline, whatever it still sends.
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(ended(reader) for reader, _ in sockets))
+        assert time.monotonic() - opened < 9
+        dribbling.cancel()
+        for _, writer in sockets:
+            writer.close()
+
+
+async def test_an_idle_connection_is_closed_at_the_head_deadline(tmp_path: Path) -> None:
+    config = with_settings(config_of(tmp_path), "inbox", header_timeout=timedelta(seconds=0.3))
+    async with running_service(config) as service:
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx2.URL(service.url).port)
+        async with asyncio.timeout(5):
+            await ended(reader)
+        writer.close()
+
+
+async def test_a_kept_alive_connection_serves_the_next_request_after_a_pause_longer_than_the_deadline(tmp_path: Path) -> None:
+    config = with_settings(config_of(tmp_path), "inbox", header_timeout=timedelta(seconds=0.3), body_timeout=timedelta(seconds=0.3))
+    async with running_service(config) as service:
+        await service.post(message(firing()), headers=ALERTMANAGER)
+        await asyncio.sleep(0.8)
+        await service.post(message(firing()), headers=ALERTMANAGER)
+
+
+async def test_more_than_the_allowed_connections_are_closed(tmp_path: Path) -> None:
+    config = with_settings(config_of(tmp_path), "inbox", max_connections=5)
+    async with running_service(config) as service:
+        port = httpx2.URL(service.url).port
+        sockets = [await asyncio.open_connection("127.0.0.1", port) for _ in range(12)]
+        async with asyncio.timeout(5):
+            closed = 0
+            for reader, _ in sockets[6:]:
+                await ended(reader)
+                closed += 1
+        assert closed == 6
+        for _, writer in sockets:
+            writer.close()
+
+
+def test_a_full_disk_gives_503_and_the_service_recovers_by_itself(tmp_path: Path) -> None:
+    with service_process(tmp_path) as service, httpx2.Client(base_url=service.url, timeout=10, trust_env=False) as client:
+        assert service.process is not None
+        assert post(client, "before") == 200
+        full(service, limit=16_384)  # every write beyond 16 KiB of any file fails with EFBIG, as on a full disk
+        assert {post(client, f"during-{number}") for number in range(5)} == {503}
+        assert client.get("/ready").status_code == 503
+        assert client.get("/health").json()["store"] != "ok"
+        full(service, limit=resource.RLIM_INFINITY)
+        end = time.monotonic() + 10
+        while post(client, "after") != 200:
+            assert time.monotonic() < end, "no recovery within 10 s of space"
+            time.sleep(0.1)
+        wait_for(client, "after")
+        names = {incident["subject"]["name"] for incident in client.get("/incidents").json()["incidents"]}
+        assert names == {"before", "after"}
+        assert service.process.poll() is None
+
+
+def test_a_second_service_on_the_same_database_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    with service_process(tmp_path) as first:
+        second = ServiceProcess(tmp_path)
+        second.start(wait=False)
+        assert second.process is not None
+        assert second.process.wait(20) == 1
+        assert "Another agent-sre already serves" in second.log()
+        assert first.stop() == 0
+
+
+def full(service: ServiceProcess, *, limit: int) -> None:
+    """Limits how large a file the service may write; the kernel answers EFBIG beyond it."""
+    assert service.process is not None
+    resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+
+def post(client: httpx2.Client, deployment: str) -> int:
+    """One alert as Alertmanager sends it; the status."""
+    body = message(firing("Disk", deployment=deployment, namespace="shop"))
+    return client.post("/webhook/alert", json=body, headers={"User-Agent": "Alertmanager/0.25.0"}).status_code
+
+
+def wait_for(client: httpx2.Client, name: str) -> None:
+    """Waits until the incident about this subject has its report."""
+    end = time.monotonic() + 40
+    while time.monotonic() < end:
+        found = client.get("/incidents").json()["incidents"]
+        if any(incident["subject"]["name"] == name and incident["stage"] == "complete" for incident in found):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no report about {name}")
+
+
+async def dribble(writers: list[asyncio.StreamWriter]) -> None:
+    """A byte now and then on every socket."""
+    while True:
+        await asyncio.sleep(0.5)
+        for writer in writers:
+            with contextlib.suppress(ConnectionError):
+                writer.write(b"a")
+
+
+async def ended(reader: asyncio.StreamReader) -> None:
+    """Returns when the other side has closed."""
+    with contextlib.suppress(ConnectionError):
+        while await reader.read(1024):
+            pass
+
+

@@ -1,0 +1,923 @@
+"""A fake Ollama over real sockets: the native wire when it behaves, and every fault that we know of when it is told to.
+
+    async with FakeOllama() as fake:                           # answers; a schema gets JSON that is valid for it
+    async with FakeOllama("stall") as fake:                    # BEHAVIOURS lists the names
+    fake.behave("503", "fine")                                 # the next request, then all that follow
+    fake.behave("hang", path="/api/tags")                      # the same for another path than /api/chat
+    fake.behave(body(b"\\xff\\x00"))                             # anything at all
+    FakeOllama(answer=lambda request: "It is the disk.")       # what the model says
+    fake.requests[-1].json["options"]["num_ctx"]               # every request is kept
+
+HTTP is written by hand, so that it can be wrong at byte level. Only the standard library is used, so that it also runs as a program:
+
+    python tests/fakes/ollama.py --port 11434 [--behaviour stall]
+
+Basis: Ollama's source around 0.33; a version below 0.12.6 knows neither `truncate` nor `shift`, and cuts long prompts without a word.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import socket
+import struct
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import cycle
+from types import TracebackType
+from typing import Any
+
+CREATED_AT = "2026-11-23T06:40:11.312345678Z"
+NDJSON = "application/x-ndjson"
+JSON = "application/json; charset=utf-8"
+TEXT = "text/plain; charset=utf-8"
+
+_PIECES = (1, 3, 4, 2)  # characters a token
+_CHARACTERS_PER_TOKEN = 4
+_STEP_SECONDS = 0.02  # between the bytes of a drip
+_DEFAULT_NUM_CTX = 4096
+
+
+@dataclass
+class Request:
+    """One request as it came."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+    gone: asyncio.Event = field(default_factory=asyncio.Event)  # the client closed the connection before the answer was whole
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Exchange:
+    """One request and the ways to answer it. What is neither `finish`ed nor `answer`ed whole ends with the connection."""
+
+    def __init__(self, fake: FakeOllama, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.fake = fake
+        self.request = request
+        self.whole = False
+        self.early = b""  # the first byte of the client's next request, where it came while we still listened
+        self._writer = writer
+        self._gone = asyncio.ensure_future(self._watch(reader))
+
+    async def _watch(self, reader: asyncio.StreamReader) -> None:
+        with suppress(ConnectionError):
+            self.early = await reader.read(1)
+        if self.early:
+            await asyncio.Event().wait()  # it is there, and asks for more
+        self.request.gone.set()
+
+    async def forget(self) -> None:
+        """Stops listening for the client, so that its next request can be read."""
+        self._gone.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._gone
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        """Waits; True as soon as the client has gone. Without seconds: until then."""
+        done, _ = await asyncio.wait({self._gone}, timeout=seconds)
+        return bool(done)
+
+    async def send(self, data: bytes) -> None:
+        """Bytes as they are."""
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def head(self, status: int = 200, content_type: str = NDJSON, **headers: str) -> None:
+        """The head of a chunked answer."""
+        fields = {"Content-Type": content_type, "Transfer-Encoding": "chunked", **headers}
+        await self.send(_head(status, fields))
+
+    async def chunk(self, data: bytes) -> None:
+        """One chunk."""
+        if data:
+            await self.send(b"%x\r\n%s\r\n" % (len(data), data))
+
+    async def finish(self) -> None:
+        """The end of a chunked answer."""
+        await self.send(b"0\r\n\r\n")
+        self.whole = True
+
+    async def answer(self, status: int, content: bytes, content_type: str = JSON, **headers: str) -> None:
+        """A whole answer."""
+        await self.send(_head(status, {"Content-Type": content_type, "Content-Length": str(len(content)), **headers}) + content)
+        self.whole = True
+
+    async def error(self, status: int, message: str) -> None:
+        """What Ollama's `{"error":…}` looks like."""
+        await self.answer(status, go_json({"error": message}))
+
+    def reset(self) -> None:
+        """Ends the connection with RST."""
+        connection = self._writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.transport.abort()
+
+    async def stream(self, *values: object) -> None:
+        """Head and one NDJSON line in a chunk for each value; no end."""
+        await self.head()
+        for value in values:
+            await self.chunk(go_json(value) + b"\n")
+
+    # The parts of a fine answer
+
+    @property
+    def model(self) -> str:
+        return str(self.request.json.get("model", ""))
+
+    def text(self) -> str:
+        """What the model says to this request."""
+        return self.fake.answer(self.request.json)
+
+    def token(self, content: str, **message: object) -> dict[str, object]:
+        return {
+            "model": self.model,
+            "created_at": CREATED_AT,
+            "message": {"role": "assistant", "content": content, **message},
+            "done": False,
+        }
+
+    def tokens(self, text: str) -> list[dict[str, object]]:
+        """The text as the server would stream it."""
+        sizes, at, pieces = cycle(_PIECES), 0, []
+        while at < len(text):
+            size = next(sizes)
+            pieces.append(self.token(text[at : at + size]))
+            at += size
+        return pieces
+
+    def last(self, text: str, **changes: object) -> dict[str, object]:
+        """The line that ends a stream. A change to None leaves the field out."""
+        prompt_tokens = prompt_tokens_of(self.request.json)
+        value = {
+            **self.token(""),
+            "done": True,
+            "done_reason": "stop",
+            "total_duration": 1_500_000_000,
+            "load_duration": 20_000_000,
+            "prompt_eval_count": prompt_tokens,
+            "prompt_eval_duration": 480_000_000,
+            "eval_count": count_tokens(text),
+            "eval_duration": 1_000_000_000,
+            **changes,
+        }
+        # Go leaves zero values out.
+        return {key: item for key, item in value.items() if item is not None and (item != 0 or item is False)}
+
+
+Behaviour = Callable[[Exchange], Awaitable[None]]
+
+
+class FakeOllama:
+    """A server on the loopback, as long as the `async with` lasts."""
+
+    def __init__(
+        self,
+        behaviour: str | Behaviour = "fine",
+        *,
+        models: Sequence[str] = ("bruno-sre:latest", "gemma3n:e4b"),
+        loaded: Sequence[str] = (),
+        answer: Callable[[dict[str, Any]], str] | None = None,
+        version: str = "0.33.0",
+        load_seconds: float = 0.0,
+        slow_seconds: float = 0.3,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        """`load_seconds` is what a chat with a model that is not loaded costs, `slow_seconds` what the slow behaviours wait."""
+        self.models = list(models)
+        self.loaded: dict[str, int] = dict.fromkeys(map(_tagged, loaded), 8192)  # model -> num_ctx
+        self.answer = answer or default_answer
+        self.version = version
+        self.load_seconds = load_seconds
+        self.slow_seconds = slow_seconds
+        self.requests: list[Request] = []
+        self.most_at_once = 0  # chats
+        self._at_once = 0
+        self._behaviours: dict[str, list[Behaviour]] = {}
+        self._host, self._port = host, port
+        self._server: asyncio.Server | None = None
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self.behave(behaviour)
+
+    async def __aenter__(self) -> FakeOllama:
+        self._server = await asyncio.start_server(self._serve, self._host, self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._server is None:
+            return
+        self._server.close()
+        tasks = list(self._connections)
+        for writer in self._connections.values():
+            writer.transport.abort()
+        await asyncio.gather(*tasks)
+        await self._server.wait_closed()
+
+    @property
+    def url(self) -> str:
+        return f"http://{self._host}:{self._port}"
+
+    @property
+    def chats(self) -> list[Request]:
+        """The requests that asked the model something."""
+        return [request for request in self.requests if request.path == "/api/chat" and request.json["messages"]]
+
+    def behave(self, *behaviours: str | Behaviour, path: str = "/api/chat") -> None:
+        """How the next requests to this path are answered, one after the other; the last behaviour stays."""
+        self._behaviours[path] = [BEHAVIOURS[item] if isinstance(item, str) else item for item in behaviours]
+
+    async def serve_forever(self) -> None:
+        """Serves until it is cancelled."""
+        if self._server is not None:
+            await self._server.serve_forever()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            return
+        self._connections[task] = writer
+        connection = writer.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # so that split writes arrive split
+        early = b""
+        try:
+            while (request := await _read_request(reader, early)) is not None:
+                self.requests.append(request)
+                exchange = await self._respond(request, reader, writer)
+                early = exchange.early
+                if not exchange.whole:
+                    break
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+            del self._connections[task]
+
+    async def _respond(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange:
+        exchange = Exchange(self, request, reader, writer)
+        is_chat = request.path == "/api/chat"
+        self._at_once += is_chat
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            await self._behaviour(request)(exchange)
+        finally:
+            self._at_once -= is_chat
+            await exchange.forget()
+        return exchange
+
+    def _behaviour(self, request: Request) -> Behaviour:
+        planned = self._behaviours.get(request.path)
+        if planned:
+            return planned.pop(0) if len(planned) > 1 else planned[0]
+        return fine
+
+
+async def fine(exchange: Exchange) -> None:
+    """What the real server would do."""
+    request, fake = exchange.request, exchange.fake
+    match (request.method, request.path):
+        case ("POST", "/api/chat"):
+            await _chat(exchange)
+        case ("POST", "/api/show"):
+            await _show(exchange)
+        case ("GET", "/api/version"):
+            await exchange.answer(200, go_json({"version": fake.version}))
+        case ("GET", "/api/tags"):
+            await exchange.answer(200, go_json({"models": [_listed(model) for model in fake.models]}))
+        case ("GET", "/api/ps"):
+            extras = {"expires_at": CREATED_AT, "size_vram": 7_000_000_000}
+            running = [{**_listed(model), **extras, "context_length": num_ctx} for model, num_ctx in fake.loaded.items()]
+            await exchange.answer(200, go_json({"models": running}))
+        case ("GET" | "HEAD", "/"):
+            await exchange.answer(200, b"Ollama is running" if request.method == "GET" else b"", TEXT)
+        case (_, "/api/chat" | "/api/show" | "/api/version" | "/api/tags" | "/api/ps"):
+            await exchange.answer(405, b"405 method not allowed", TEXT)
+        case _:
+            await exchange.answer(404, b"404 page not found", TEXT)
+
+
+async def _chat(exchange: Exchange) -> None:
+    refusal = _refusal(exchange)
+    if refusal is not None:
+        await exchange.error(*refusal)
+        return
+    fake, request = exchange.fake, exchange.request.json
+    options = request.get("options") or {}
+    model, num_ctx = _tagged(request["model"]), options.get("num_ctx", _DEFAULT_NUM_CTX)
+    if not request.get("messages"):
+        reason = "unload" if request.get("keep_alive") == 0 else "load"
+        fake.loaded.pop(model, None) if reason == "unload" else fake.loaded.update({model: num_ctx})
+        await exchange.answer(200, go_json({**exchange.token(""), "done_reason": reason, "done": True}))
+        return
+    if fake.loaded.get(model) != num_ctx:
+        if await exchange.wait(fake.load_seconds):
+            return
+        fake.loaded[model] = num_ctx
+    prompt_tokens = prompt_tokens_of(request)
+    counts: dict[str, object] = {"prompt_eval_count": prompt_tokens if prompt_tokens < num_ctx else num_ctx // 2 + 2}
+    text, limit = exchange.text(), options.get("num_predict", -1)
+    if limit >= 0 and count_tokens(text) > limit:
+        text = text[: limit * _CHARACTERS_PER_TOKEN]
+        counts["done_reason"] = "length"
+    if request.get("stream", True):
+        await exchange.stream(*exchange.tokens(text), exchange.last(text, **counts))
+        await exchange.finish()
+    else:
+        await exchange.answer(200, go_json({**exchange.last(text, **counts), "message": {"role": "assistant", "content": text}}))
+
+
+def _refusal(exchange: Exchange) -> tuple[int, str] | None:
+    if not exchange.request.body:
+        return 400, "missing request body"
+    try:
+        request = exchange.request.json
+    except ValueError as error:
+        return 400, str(error)
+    model = request.get("model", "")
+    if not model:
+        return 400, "model is required"
+    if _tagged(model) not in map(_tagged, exchange.fake.models):
+        return 404, f"model '{model}' not found"
+    if request.get("think"):
+        return 400, f'"{model}" does not support thinking'
+    num_ctx = (request.get("options") or {}).get("num_ctx", _DEFAULT_NUM_CTX)
+    knows_truncate = tuple(int(part) for part in exchange.fake.version.split(".")[:3]) >= (0, 12, 6)
+    if knows_truncate and request.get("truncate") is False and prompt_tokens_of(request) >= num_ctx:
+        return 400, "the input length exceeds the context length"
+    return None
+
+
+async def _show(exchange: Exchange) -> None:
+    model = exchange.request.json.get("model", "")
+    if _tagged(model) not in map(_tagged, exchange.fake.models):
+        await exchange.error(404, f"model '{model}' not found")
+        return
+    shown = {"details": _details(), "model_info": {"gemma3n.context_length": 32768}, "capabilities": ["completion"]}
+    await exchange.answer(200, go_json(shown))
+
+
+def _listed(model: str) -> dict[str, object]:
+    remote = {"remote_model": model, "remote_host": "https://ollama.com:443"} if model.endswith("cloud") else {}
+    return {
+        "name": model,
+        "model": model,
+        **remote,
+        "modified_at": CREATED_AT,
+        "size": 7_547_589_116,
+        "digest": "15cb39fd9394fd2549f6df9081cfc84dd134ecf2c9c5be911e5629920489ac32",
+        "details": _details(),
+    }
+
+
+def _details() -> dict[str, object]:
+    return {
+        "parent_model": "",
+        "format": "gguf",
+        "family": "gemma3n",
+        "families": ["gemma3n"],
+        "parameter_size": "6.9B",
+        "quantization_level": "Q4_K_M",
+    }
+
+
+# Behaviours for anything
+
+
+def status(code: int, content: object = None, content_type: str = JSON, **headers: str) -> Behaviour:
+    """A whole answer with this status: JSON of `content`, or it as it is where it is bytes, or nothing."""
+    data = content if isinstance(content, bytes) else b"" if content is None else go_json(content)
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.answer(code, data, content_type, **headers)
+
+    return behave
+
+
+def body(content: bytes, *, chunk_bytes: int = 1 << 16) -> Behaviour:
+    """200 and exactly these bytes, then a proper end."""
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.head()
+        for at in range(0, len(content), chunk_bytes):
+            await exchange.chunk(content[at : at + chunk_bytes])
+        await exchange.finish()
+
+    return behave
+
+
+def raw(content: bytes) -> Behaviour:
+    """Exactly these bytes in place of an HTTP answer, then the connection ends."""
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.send(content)
+
+    return behave
+
+
+def lines(*values: object, end: bool = True) -> Behaviour:
+    """These values as NDJSON, under 200."""
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.stream(*values)
+        if end:
+            await exchange.finish()
+
+    return behave
+
+
+# The named behaviours
+
+
+async def _whole_at_once(exchange: Exchange) -> None:
+    """A non-streamed answer, asked for or not."""
+    text = exchange.text()
+    await exchange.answer(200, go_json({**exchange.last(text), "message": {"role": "assistant", "content": text}}))
+
+
+async def _hang(exchange: Exchange) -> None:
+    await exchange.wait()
+
+
+async def _hang_after_head(exchange: Exchange) -> None:
+    await exchange.head()
+    await exchange.wait()
+
+
+async def _slow(exchange: Exchange) -> None:
+    """The first token comes after `slow_seconds`."""
+    if not await exchange.wait(exchange.fake.slow_seconds):
+        await fine(exchange)
+
+
+async def _stall(exchange: Exchange) -> None:
+    await exchange.stream(*exchange.tokens("It is "))
+    await exchange.wait()
+
+
+async def _drip(exchange: Exchange) -> None:
+    """A byte now and then, and never a line."""
+    await exchange.head()
+    for byte in cycle(b'{"model":"bruno-sre:latest",'):
+        await exchange.chunk(bytes([byte]))
+        if await exchange.wait(_STEP_SECONDS):
+            return
+
+
+async def _endless(exchange: Exchange) -> None:
+    """Tokens for ever."""
+    await exchange.head()
+    while not await exchange.wait(_STEP_SECONDS):
+        await exchange.chunk(go_json(exchange.token("and ")) + b"\n")
+
+
+async def _blank_for_ever(exchange: Exchange) -> None:
+    await exchange.head()
+    while not await exchange.wait(_STEP_SECONDS):
+        await exchange.chunk(b"\n\r\n")
+
+
+async def _eof_without_done(exchange: Exchange) -> None:
+    await exchange.stream(*exchange.tokens(exchange.text()))
+    await exchange.finish()
+
+
+async def _repeated_token(exchange: Exchange) -> None:
+    """More than 30 equal tokens, after which the real server stops without a word."""
+    await exchange.stream(*[exchange.token(" the")] * 31)
+    await exchange.finish()
+
+
+async def _not_done(exchange: Exchange) -> None:
+    """A non-streamed answer that says itself that it is not whole."""
+    await exchange.answer(200, go_json(exchange.token("It is the di")))
+
+
+async def _cut_in_a_line(exchange: Exchange) -> None:
+    line = go_json(exchange.token("It is"))
+    await exchange.head()
+    await exchange.chunk(line + b"\n" + line[:-20])
+    await exchange.finish()
+
+
+async def _cut_in_a_chunk(exchange: Exchange) -> None:
+    await exchange.stream(*exchange.tokens("It is "))
+    await exchange.send(b'ff\r\n{"model":')
+
+
+async def _no_last_chunk(exchange: Exchange) -> None:
+    await exchange.stream(*exchange.tokens("It is "))
+
+
+async def _reset(exchange: Exchange) -> None:
+    await exchange.stream(*exchange.tokens("It is "))
+    exchange.reset()
+
+
+async def _reset_before_head(exchange: Exchange) -> None:
+    exchange.reset()
+
+
+async def _close_before_head(exchange: Exchange) -> None:
+    """Nothing is sent, so the connection just ends."""
+
+
+async def _bad_chunks(exchange: Exchange) -> None:
+    await exchange.stream(*exchange.tokens("It is "))
+    await exchange.send(b"not-a-length\r\n{}\r\n")
+
+
+async def _error_line(exchange: Exchange) -> None:
+    error = {"error": "an error was encountered while running the model: CUDA error: out of memory"}
+    await exchange.stream(*exchange.tokens("It is "), error)
+    await exchange.finish()
+
+
+async def _error_first(exchange: Exchange) -> None:
+    await exchange.stream({"error": "an error was encountered while running the model: unexpected EOF"})
+    await exchange.finish()
+
+
+def _ending(**changes: object) -> Behaviour:
+    """A fine stream whose last line differs."""
+
+    async def behave(exchange: Exchange) -> None:
+        text = exchange.text()
+        await exchange.stream(*exchange.tokens(text), exchange.last(text, **changes))
+        await exchange.finish()
+
+    return behave
+
+
+async def _truncating(exchange: Exchange) -> None:
+    """The front of the prompt is thrown away; only the count tells."""
+    half = exchange.request.json["options"]["num_ctx"] // 2 + 2
+    text = "The text is about filler."
+    await exchange.stream(*exchange.tokens(text), exchange.last(text, prompt_eval_count=half))
+    await exchange.finish()
+
+
+async def _thinking(exchange: Exchange) -> None:
+    text = exchange.text()
+    thoughts = [exchange.token("", thinking=word) for word in ("Hmm, ", "{not ", "json}")]
+    await exchange.stream(*thoughts, *exchange.tokens(text), exchange.last(text))
+    await exchange.finish()
+
+
+async def _thinking_only(exchange: Exchange) -> None:
+    await exchange.stream(exchange.token("", thinking="Hmm."), exchange.last(""))
+    await exchange.finish()
+
+
+def _saying(change: Callable[[str], str]) -> Behaviour:
+    """A fine stream of a changed text."""
+
+    async def behave(exchange: Exchange) -> None:
+        text = change(exchange.text())
+        await exchange.stream(*exchange.tokens(text), exchange.last(text))
+        await exchange.finish()
+
+    return behave
+
+
+async def _echo(exchange: Exchange) -> None:
+    text = exchange.request.json["messages"][-1]["content"]
+    await exchange.stream(*exchange.tokens(text), exchange.last(text))
+    await exchange.finish()
+
+
+async def _echo_in_error(exchange: Exchange) -> None:
+    prompt = exchange.request.json["messages"][-1]["content"]
+    await exchange.error(400, f"cannot work on this: {prompt}")
+
+
+def _separated(separator: bytes, *, lead: bytes = b"") -> Behaviour:
+    """A fine stream with something else than a line break between the objects."""
+
+    async def behave(exchange: Exchange) -> None:
+        text = exchange.text()
+        values = [*exchange.tokens(text), exchange.last(text)]
+        await exchange.head()
+        await exchange.chunk(lead + separator.join(go_json(value) for value in values) + separator)
+        await exchange.finish()
+
+    return behave
+
+
+async def _split_bytes(exchange: Exchange) -> None:
+    """Every byte beyond ASCII goes in a segment of its own, every line in several."""
+    text = exchange.text()
+    stream = b"".join(go_json(value) + b"\n" for value in [*exchange.tokens(text), exchange.last(text)])
+    await exchange.head()
+    start = 0
+    for at, byte in enumerate(stream):
+        if byte >= 0x80 or at - start >= 40:
+            await exchange.chunk(stream[start : at + 1])
+            await asyncio.sleep(0)
+            start = at + 1
+    await exchange.chunk(stream[start:])
+    await exchange.finish()
+
+
+async def _split_characters(exchange: Exchange) -> None:
+    """Characters beyond ASCII are split over two lines: as UTF-16 halves where they have them, as UTF-8 bytes else."""
+    text = exchange.text()
+    await exchange.head()
+    for character in text:
+        token, at = go_json(exchange.token("@")), go_json(exchange.token("@")).index(b"@")
+        for half in _halves(character):
+            await exchange.chunk(token[:at] + half + token[at + 1 :] + b"\n")
+    await exchange.chunk(go_json(exchange.last(text)) + b"\n")
+    await exchange.finish()
+
+
+def _halves(character: str) -> list[bytes]:
+    if character.isascii():
+        return [json.dumps(character)[1:-1].encode()]
+    if ord(character) > 0xFFFF:
+        escaped = json.dumps(character)[1:-1].encode()
+        return [escaped[:6], escaped[6:]]
+    encoded = character.encode()
+    return [encoded[:1], encoded[1:]]
+
+
+async def _huge_line(exchange: Exchange) -> None:
+    await exchange.head()
+    await exchange.chunk(b'{"model":"x","message":{"role":"assistant","content":"')
+    for _ in range(9 * 16):
+        await exchange.chunk(b"x" * (1 << 16))
+    await exchange.chunk(b'"},"done":true,"done_reason":"stop"}\n')
+    await exchange.finish()
+
+
+async def _huge_body(exchange: Exchange) -> None:
+    line = go_json(exchange.token("x" * (1 << 20))) + b"\n"
+    await exchange.head()
+    for _ in range(20):
+        await exchange.chunk(line)
+    await exchange.finish()
+
+
+_PAGE_502 = b"<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
+_TOO_LONG_NATIVE = json.dumps({
+    "error": {
+        "code": 400,
+        "message": "request (9001 tokens) exceeds the available context size (8192 tokens), try increasing it",
+        "type": "exceed_context_size_error",
+        "n_prompt_tokens": 9001,
+        "n_ctx": 8192,
+    }
+})
+
+BEHAVIOURS: dict[str, Behaviour] = {
+    "fine": fine,
+    "whole_at_once": _whole_at_once,
+    "echo": _echo,
+    # Time
+    "hang": _hang,
+    "hang_after_head": _hang_after_head,
+    "slow": _slow,
+    "stall": _stall,
+    "drip": _drip,
+    "endless": _endless,
+    "blank_for_ever": _blank_for_ever,
+    # Ends
+    "eof_without_done": _eof_without_done,
+    "repeated_token": _repeated_token,
+    "not_done": _not_done,
+    "cut_in_a_line": _cut_in_a_line,
+    "cut_in_a_chunk": _cut_in_a_chunk,
+    "no_last_chunk": _no_last_chunk,
+    "empty_body": body(b""),
+    "reset": _reset,
+    "reset_before_head": _reset_before_head,
+    "close_before_head": _close_before_head,
+    "length": _ending(done_reason="length"),
+    "done_reason_load": _ending(done_reason="load"),
+    "done_reason_missing": _ending(done_reason=None),
+    # Errors in a stream that began well
+    "error_line": _error_line,
+    "error_first": _error_first,
+    # Bytes
+    "bad_chunks": _bad_chunks,
+    "garbage": body(b"\x00\xff\xfe garbage \x80\n\x01\x02"),
+    "not_http": raw(b"SSH-2.0-OpenSSH_9.2\r\n"),
+    "prose": body(b"The pod is out of memory.\n"),
+    "json_but_not_ollama": body(b'{"hello":"world"}\n'),
+    "json_array": body(b"[1,2,3]\n"),
+    "content_is_a_number": lines({"message": {"role": "assistant", "content": 7}, "done": False}),
+    "not_a_number": body(b'{"message":{"content":"x"},"done":true,"eval_count":NaN}\n'),
+    "deep": body(b'{"message":' + b"[" * 100_000 + b"\n"),
+    "html_200": status(200, b"<html><body>Sign in</body></html>", "text/html"),
+    "two_objects_a_line": _separated(b""),
+    "blank_lines": _separated(b"\n\n \n", lead=b"\n\n"),
+    "crlf": _separated(b"\r\n"),
+    "split_bytes": _split_bytes,
+    "split_characters": _split_characters,
+    "huge_line": _huge_line,
+    "huge_body": _huge_body,
+    # Answers
+    "empty": _saying(lambda _: ""),
+    "white_space": _saying(lambda _: " \n" * 50),
+    "thinking": _thinking,
+    "thinking_only": _thinking_only,
+    "think_tags": _saying(lambda text: f"<think>\nHmm, {{not json}}\n</think>\n\n{text}"),
+    "think_without_start": _saying(lambda text: f"Hmm.\n</think>\n{text}"),
+    "think_without_end": _saying(lambda text: f"<think>{text}"),
+    "tool_calls": lines(
+        {"message": {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "kubectl", "arguments": {}}}]}, "done": False},
+        {"message": {"role": "assistant", "content": ""}, "done": True, "done_reason": "stop"},
+    ),
+    "fenced": _saying(lambda text: f"Here you are:\n```json\n{text}\n```"),
+    "truncating": _truncating,
+    "counts_missing": _ending(prompt_eval_count=None, eval_count=None),
+    "counts_odd": _ending(prompt_eval_count="many", eval_count=-3),
+    "remote": lines({"model": "x", "remote_host": "https://ollama.com:443", "message": {"role": "assistant", "content": "It"}, "done": False}),
+    # Statuses
+    "204": status(204),
+    "302": status(302, b"", TEXT, Location="http://169.254.169.254/latest/meta-data/"),
+    "307": status(307, b"", TEXT, Location="/api/chat2"),
+    "400_too_long": status(400, {"error": "the input length exceeds the context length"}),
+    "400_too_long_new": status(
+        400, {"error": "the prompt is longer than the context length currently available to the model; shorten it or raise num_ctx"}
+    ),
+    "400_too_long_native": status(400, {"error": _TOO_LONG_NATIVE}),
+    "400_thinking": status(400, {"error": '"bruno-sre:latest" does not support thinking'}),
+    "400_chat": status(400, {"error": '"bruno-sre:latest" does not support chat'}),
+    "400_echo": _echo_in_error,
+    "401": status(401, {"error": "unauthorized", "signin_url": "https://ollama.com/connect?name=x&key=y"}),
+    "403": status(403),
+    "404": status(404, {"error": "model 'bruno-sre:latest' not found"}),
+    "404_pull": status(404, {"error": 'model "bruno-sre:latest" not found, try pulling it first'}),
+    "404_page": status(404, b"404 page not found", TEXT),
+    "405": status(405, b"405 method not allowed", TEXT),
+    "429": status(429, {"error": "too many requests"}),
+    "499": status(499, {"error": "request canceled"}),
+    "500_runner": status(
+        500, {"error": "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error"}
+    ),
+    "500_process": status(500, {"error": "llama-server process has terminated: signal: killed"}),
+    "500_start": status(500, {"error": "timed out waiting for llama-server to start"}),
+    "500_memory": status(500, {"error": "model requires more system memory (9.1 GiB) than is available (4.2 GiB)"}),
+    "500_format": status(500, {"error": "invalid format: failed to parse grammar"}),
+    "502_html": status(502, _PAGE_502, "text/html"),
+    "503": status(503, {"error": "server busy, please try again.  maximum pending requests exceeded"}),
+    "504": status(504, b"", TEXT),
+}
+
+
+# What the model says
+
+
+def default_answer(request: dict[str, Any]) -> str:
+    """The smallest valid JSON for the schema of the request, or a sentence where there is none."""
+    schema = request.get("format")
+    if isinstance(schema, dict):
+        return json.dumps(fill(schema), ensure_ascii=False, separators=(",", ":"))
+    if schema == "json":
+        return "{}"
+    words = sum(len(message.get("content", "").split()) for message in request.get("messages", ()))
+    return f"This is a fake model. It read {words} words and has nothing to say about them."
+
+
+def fill(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> Any:
+    """The smallest value that is valid for a JSON schema: the first of an enum, the shortest list, keys in alphabetical order as Ollama has them.
+
+    Knows what llama.cpp's grammar knows, but for `pattern`.
+    """
+    root = schema if root is None else root
+    if "$ref" in schema:
+        target: Any = root
+        for part in str(schema["$ref"]).removeprefix("#").strip("/").split("/"):
+            target = target[part] if part else target
+        return fill({**target, **{key: value for key, value in schema.items() if key != "$ref"}}, root)
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    for choice in ("anyOf", "oneOf"):
+        if choice in schema:
+            return fill(schema[choice][0], root)
+    if "allOf" in schema:
+        merged = {key: value for key, value in schema.items() if key != "allOf"}
+        for part in schema["allOf"]:
+            merged = {**merged, **part, "properties": {**merged.get("properties", {}), **part.get("properties", {})}}
+            merged["required"] = [*merged.get("required", []), *part.get("required", [])]
+        return fill(merged, root)
+    kind = schema.get("type", "object" if "properties" in schema else "string")
+    return _FILL[kind[0] if isinstance(kind, list) else kind](schema, root)
+
+
+def _fill_object(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
+    properties = schema.get("properties", {})
+    return {name: fill(properties.get(name, {}), root) for name in sorted(set(schema.get("required", properties)))}
+
+
+def _fill_array(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
+    item, count = schema.get("items", {}), schema.get("minItems", 0)
+    if schema.get("uniqueItems") and "enum" in item:
+        return item["enum"][:count]
+    return [fill(item, root) for _ in range(count)]
+
+
+_FORMATS = {
+    "date": "2026-11-23",
+    "time": "06:40:11Z",
+    "date-time": "2026-11-23T06:40:11Z",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+}
+
+
+def _fill_string(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
+    if schema.get("format") in _FORMATS:
+        return _FORMATS[schema["format"]]
+    text = "Nothing to add."
+    shortest = schema.get("minLength", 0)
+    longest = schema.get("maxLength", max(shortest, len(text)))
+    return (text + "." * shortest)[: max(shortest, min(longest, len(text)))]
+
+
+def _fill_number(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
+    low = schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
+    return min(max(low, 0), schema["maximum"]) if "maximum" in schema else max(low, 0)
+
+
+_FILL: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Any]] = {
+    "object": _fill_object,
+    "array": _fill_array,
+    "string": _fill_string,
+    "integer": _fill_number,
+    "number": _fill_number,
+    "boolean": lambda schema, root: False,
+    "null": lambda schema, root: None,
+}
+
+
+# Small things
+
+
+def go_json(value: object) -> bytes:
+    """Compact JSON as Go writes it: `<`, `>`, `&` and the two odd line breaks escaped, everything else as UTF-8."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text.encode("utf-8", "replace")
+
+
+def count_tokens(text: str) -> int:
+    """Four characters a token."""
+    return -(-len(text) // _CHARACTERS_PER_TOKEN)
+
+
+def prompt_tokens_of(request: Mapping[str, Any]) -> int:
+    """The prompt's tokens, and a few for the template."""
+    return 12 + sum(count_tokens(message.get("content", "")) for message in request.get("messages", ()))
+
+
+def _tagged(model: str) -> str:
+    return model if ":" in model.rpartition("/")[2] else f"{model}:latest"
+
+
+def _head(code: int, fields: Mapping[str, str]) -> bytes:
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {code} Fake\r\n{head}Date: Mon, 23 Nov 2026 06:40:11 GMT\r\n\r\n".encode()
+
+
+async def _read_request(reader: asyncio.StreamReader, early: bytes) -> Request | None:
+    """The next request, None where the client has closed."""
+    try:
+        head = (early + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        first, *rest = head.split("\r\n")
+        method, path, _ = first.split(" ", 2)
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest if line)}
+        content = await reader.readexactly(int(headers.get("content-length", "0")))
+    except (asyncio.IncompleteReadError, ConnectionError, ValueError):
+        return None
+    return Request(method, path, headers, content)
+
+
+async def _main(arguments: argparse.Namespace) -> None:
+    fake = FakeOllama(arguments.behaviour, models=arguments.models, host=arguments.host, port=arguments.port)
+    async with fake:
+        sys.stdout.write(f"Fake Ollama ({arguments.behaviour}) on {fake.url}\n")
+        sys.stdout.flush()
+        await fake.serve_forever()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="A fake Ollama, to try the product by hand.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=11434)
+    parser.add_argument("--behaviour", default="fine", choices=sorted(BEHAVIOURS), metavar="NAME", help=", ".join(sorted(BEHAVIOURS)))
+    parser.add_argument("--models", nargs="*", default=["bruno-sre:latest", "gemma3n:e4b"])
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_main(parser.parse_args()))
