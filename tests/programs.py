@@ -104,6 +104,8 @@ def real_prometheus(
         "--storage.tsdb.retention.time=365d",
         f"--web.listen-address=127.0.0.1:{port}",
         "--web.enable-lifecycle",
+        # An alert that fires before the Alertmanagers are discovered (up to 5 s) would otherwise come a minute later.
+        "--rules.alert.resend-delay=1s",
         *flags,
     ]
     with _running(folder, {"prometheus": (command, f"http://127.0.0.1:{port}")}) as running:

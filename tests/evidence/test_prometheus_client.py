@@ -257,9 +257,15 @@ def test_a_wrong_address_is_not_repeated_because_it_may_hold_a_password() -> Non
 
 @pytest.mark.parametrize("token", ["abc\n", "tökén", "a\r\nX-Evil: 1"])
 def test_a_token_that_no_header_can_carry_stops_the_start(token: str) -> None:
-    with pytest.raises(BadSetting, match="bearer token") as caught:
+    with pytest.raises(BadSetting, match="AGENT_SRE_PROMETHEUS_BEARER_TOKEN") as caught:
         PrometheusClient(PrometheusSettings(url="http://x:9090", bearer_token=token))
     assert token.strip() not in str(caught.value)
+
+
+def test_bounds_of_nothing_stop_the_start() -> None:
+    for wrong in (PrometheusSettings(timeout=timedelta(0)), PrometheusSettings(max_body_bytes=0)):
+        with pytest.raises(BadSetting, match="AGENT_SRE_PROMETHEUS_TIMEOUT"):
+            PrometheusClient(wrong)
 
 
 def test_the_token_is_not_in_the_settings_text() -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from time import perf_counter
 
 import pytest
 from hypothesis import given
@@ -121,6 +122,13 @@ def test_the_lead_and_three_more_expressions_are_planned_firing_ones_first() -> 
     values = [query.expression for query in offline().plan(incident, NOW) if query.kind == "value"]
     assert values == ["w", "x", "z", 'the expression of the rule "NoUrl"']
     assert "of Worst" in offline().plan(incident, NOW)[0].purpose
+
+
+def test_a_storm_of_a_thousand_alerts_is_planned_in_no_time() -> None:
+    incident = an_incident(*(an_alert("HighMemory", RULE, {"pod": str(number)}) for number in range(1000)))
+    began = perf_counter()
+    assert len(offline().plan(incident, NOW)) == 3
+    assert perf_counter() - began < 0.5
 
 
 def test_hostile_names_stay_on_their_line() -> None:

@@ -1,16 +1,16 @@
 """A fake Ollama over real sockets: the native wire when it behaves, and every fault that we know of when it is told to.
 
-    async with FakeOllama() as fake:                           # answers; a schema gets JSON that is valid for it
-    async with FakeOllama("stall") as fake:                    # BEHAVIOURS lists the names
-    fake.behave("503", "fine")                                 # the next request, then all that follow
-    fake.behave("hang", path="/api/tags")                      # the same for another path than /api/chat
-    fake.behave(body(b"\\xff\\x00"))                             # anything at all
-    FakeOllama(answer=lambda request: "It is the disk.")       # what the model says
-    fake.requests[-1].json["options"]["num_ctx"]               # every request is kept
+    async with FakeOllama() as fake:                       # answers; a schema gets JSON that is valid for it
+    async with FakeOllama("stall mid-stream") as fake:     # BEHAVIOURS lists the names
+    fake.behave("503 busy", "fine")                        # the next request, then all that follow
+    fake.behave("500 memory", path="/api/tags")            # the same for another path than /api/chat
+    fake.behave(body(b"\\xff\\x00"))                       # anything at all
+    FakeOllama(answer=lambda request: "It is the disk.")   # what the model says
+    fake.requests[-1].json["options"]["num_ctx"]           # every request is kept
 
 HTTP is written by hand, so that it can be wrong at byte level. Only the standard library is used, so that it also runs as a program:
 
-    python tests/fakes/ollama.py --port 11434 [--behaviour stall]
+    python tests/fakes/ollama.py --port 11434 [--behaviour "stall mid-stream"]
 
 Basis: Ollama's source around 0.33; a version below 0.12.6 knows neither `truncate` nor `shift`, and cuts long prompts without a word.
 """
@@ -39,6 +39,14 @@ _PIECES = (1, 3, 4, 2)  # characters a token
 _CHARACTERS_PER_TOKEN = 4
 _STEP_SECONDS = 0.02  # between the bytes of a drip
 _DEFAULT_NUM_CTX = 4096
+
+
+def go_json(value: object) -> bytes:
+    """Compact JSON as Go writes it: `<`, `>`, `&` and the two odd line breaks escaped, everything else as UTF-8."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text.encode("utf-8", "replace")
 
 
 @dataclass
@@ -216,6 +224,8 @@ class FakeOllama:
         if self._server is None:
             return
         self._server.close()
+        for _ in range(10):  # a connection that was just accepted gets its task some turns of the loop later
+            await asyncio.sleep(0)
         tasks = list(self._connections)
         for writer in self._connections.values():
             writer.transport.abort()
@@ -680,98 +690,100 @@ _TOO_LONG_NATIVE = json.dumps({
 
 BEHAVIOURS: dict[str, Behaviour] = {
     "fine": fine,
-    "whole_at_once": _whole_at_once,
+    "whole at once": _whole_at_once,
     "echo": _echo,
     # Time
-    "hang": _hang,
-    "hang_after_head": _hang_after_head,
-    "slow": _slow,
-    "stall": _stall,
+    "hang before the first token": _hang,
+    "hang after the head": _hang_after_head,
+    "slow first token": _slow,
+    "stall mid-stream": _stall,
     "drip": _drip,
     "endless": _endless,
-    "blank_for_ever": _blank_for_ever,
+    "blank lines for ever": _blank_for_ever,
     # Ends
-    "eof_without_done": _eof_without_done,
-    "repeated_token": _repeated_token,
-    "not_done": _not_done,
-    "cut_in_a_line": _cut_in_a_line,
-    "cut_in_a_chunk": _cut_in_a_chunk,
-    "no_last_chunk": _no_last_chunk,
-    "empty_body": body(b""),
-    "reset": _reset,
-    "reset_before_head": _reset_before_head,
-    "close_before_head": _close_before_head,
+    "EOF without done": _eof_without_done,
+    "repeated token": _repeated_token,
+    "done false": _not_done,
+    "cut in a line": _cut_in_a_line,
+    "cut in a chunk": _cut_in_a_chunk,
+    "no last chunk": _no_last_chunk,
+    "empty body": body(b""),
+    "reset mid-stream": _reset,
+    "reset before the head": _reset_before_head,
+    "closed before the head": _close_before_head,
     "length": _ending(done_reason="length"),
-    "done_reason_load": _ending(done_reason="load"),
-    "done_reason_missing": _ending(done_reason=None),
+    "done_reason load": _ending(done_reason="load"),
+    "done_reason missing": _ending(done_reason=None),
     # Errors in a stream that began well
-    "error_line": _error_line,
-    "error_first": _error_first,
+    "error line mid-stream": _error_line,
+    "error line first": _error_first,
     # Bytes
-    "bad_chunks": _bad_chunks,
+    "bad chunks": _bad_chunks,
     "garbage": body(b"\x00\xff\xfe garbage \x80\n\x01\x02"),
-    "not_http": raw(b"SSH-2.0-OpenSSH_9.2\r\n"),
+    "not HTTP": raw(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"),
     "prose": body(b"The pod is out of memory.\n"),
-    "json_but_not_ollama": body(b'{"hello":"world"}\n'),
-    "json_array": body(b"[1,2,3]\n"),
-    "content_is_a_number": lines({"message": {"role": "assistant", "content": 7}, "done": False}),
-    "not_a_number": body(b'{"message":{"content":"x"},"done":true,"eval_count":NaN}\n'),
-    "deep": body(b'{"message":' + b"[" * 100_000 + b"\n"),
-    "html_200": status(200, b"<html><body>Sign in</body></html>", "text/html"),
-    "two_objects_a_line": _separated(b""),
-    "blank_lines": _separated(b"\n\n \n", lead=b"\n\n"),
-    "crlf": _separated(b"\r\n"),
-    "split_bytes": _split_bytes,
-    "split_characters": _split_characters,
-    "huge_line": _huge_line,
-    "huge_body": _huge_body,
+    "other JSON": body(b'{"hello":"world"}\n'),
+    "JSON array": body(b"[1,2,3]\n"),
+    "number as content": lines({"message": {"role": "assistant", "content": 7}, "done": False}),
+    "NaN": body(b'{"message":{"content":"x"},"done":true,"eval_count":NaN}\n'),
+    "deep nesting": body(b'{"message":' + b"[" * 100_000 + b"\n"),
+    "200 HTML": status(200, b"<html><body>Sign in</body></html>", "text/html"),
+    "two objects a line": _separated(b""),
+    "blank lines": _separated(b"\n\n \n", lead=b"\n\n"),
+    "CRLF": _separated(b"\r\n"),
+    "split bytes": _split_bytes,
+    "split characters": _split_characters,
+    "huge line": _huge_line,
+    "huge body": _huge_body,
     # Answers
-    "empty": _saying(lambda _: ""),
-    "white_space": _saying(lambda _: " \n" * 50),
+    "empty answer": _saying(lambda _: ""),
+    "white space": _saying(lambda _: " \n" * 50),
     "thinking": _thinking,
-    "thinking_only": _thinking_only,
-    "think_tags": _saying(lambda text: f"<think>\nHmm, {{not json}}\n</think>\n\n{text}"),
-    "think_without_start": _saying(lambda text: f"Hmm.\n</think>\n{text}"),
-    "think_without_end": _saying(lambda text: f"<think>{text}"),
-    "tool_calls": lines(
+    "only thinking": _thinking_only,
+    "think tags": _saying(lambda text: f"<think>\nHmm, {{not json}}\n</think>\n\n{text}"),
+    "think without start": _saying(lambda text: f"Hmm.\n</think>\n{text}"),
+    "think without end": _saying(lambda text: f"<think>{text}"),
+    "tool calls": lines(
         {"message": {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "kubectl", "arguments": {}}}]}, "done": False},
         {"message": {"role": "assistant", "content": ""}, "done": True, "done_reason": "stop"},
     ),
     "fenced": _saying(lambda text: f"Here you are:\n```json\n{text}\n```"),
     "truncating": _truncating,
-    "counts_missing": _ending(prompt_eval_count=None, eval_count=None),
-    "counts_odd": _ending(prompt_eval_count="many", eval_count=-3),
-    "remote": lines({"model": "x", "remote_host": "https://ollama.com:443", "message": {"role": "assistant", "content": "It"}, "done": False}),
+    "counts missing": _ending(prompt_eval_count=None, eval_count=None),
+    "counts odd": _ending(prompt_eval_count="many", eval_count=-3),
+    "forwarded to the cloud": lines(
+        {"model": "x", "remote_host": "https://ollama.com:443", "message": {"role": "assistant", "content": "It"}, "done": False}
+    ),
     # Statuses
-    "204": status(204),
-    "302": status(302, b"", TEXT, Location="http://169.254.169.254/latest/meta-data/"),
-    "307": status(307, b"", TEXT, Location="/api/chat2"),
-    "400_too_long": status(400, {"error": "the input length exceeds the context length"}),
-    "400_too_long_new": status(
+    "204 nothing": status(204),
+    "302 elsewhere": status(302, b"", TEXT, Location="http://169.254.169.254/latest/meta-data/"),
+    "307 elsewhere": status(307, b"", TEXT, Location="/api/chat2"),
+    "400 too long": status(400, {"error": "the input length exceeds the context length"}),
+    "400 too long, newer words": status(
         400, {"error": "the prompt is longer than the context length currently available to the model; shorten it or raise num_ctx"}
     ),
-    "400_too_long_native": status(400, {"error": _TOO_LONG_NATIVE}),
-    "400_thinking": status(400, {"error": '"bruno-sre:latest" does not support thinking'}),
-    "400_chat": status(400, {"error": '"bruno-sre:latest" does not support chat'}),
-    "400_echo": _echo_in_error,
-    "401": status(401, {"error": "unauthorized", "signin_url": "https://ollama.com/connect?name=x&key=y"}),
-    "403": status(403),
-    "404": status(404, {"error": "model 'bruno-sre:latest' not found"}),
-    "404_pull": status(404, {"error": 'model "bruno-sre:latest" not found, try pulling it first'}),
-    "404_page": status(404, b"404 page not found", TEXT),
-    "405": status(405, b"405 method not allowed", TEXT),
-    "429": status(429, {"error": "too many requests"}),
-    "499": status(499, {"error": "request canceled"}),
-    "500_runner": status(
+    "400 too long, native words": status(400, {"error": _TOO_LONG_NATIVE}),
+    "400 no thinking": status(400, {"error": '"bruno-sre:latest" does not support thinking'}),
+    "400 no chat": status(400, {"error": '"bruno-sre:latest" does not support chat'}),
+    "400 with the prompt": _echo_in_error,
+    "401 unauthorized": status(401, {"error": "unauthorized", "signin_url": "https://ollama.com/connect?name=x&key=y"}),
+    "403 forbidden": status(403),
+    "404 no model": status(404, {"error": "model 'bruno-sre:latest' not found"}),
+    "404 no model, pull it": status(404, {"error": 'model "bruno-sre:latest" not found, try pulling it first'}),
+    "404 no page": status(404, b"404 page not found", TEXT),
+    "405 method": status(405, b"405 method not allowed", TEXT),
+    "429 too many": status(429, {"error": "too many requests"}),
+    "499 cancelled": status(499, {"error": "request canceled"}),
+    "500 runner stopped": status(
         500, {"error": "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error"}
     ),
-    "500_process": status(500, {"error": "llama-server process has terminated: signal: killed"}),
-    "500_start": status(500, {"error": "timed out waiting for llama-server to start"}),
-    "500_memory": status(500, {"error": "model requires more system memory (9.1 GiB) than is available (4.2 GiB)"}),
-    "500_format": status(500, {"error": "invalid format: failed to parse grammar"}),
-    "502_html": status(502, _PAGE_502, "text/html"),
-    "503": status(503, {"error": "server busy, please try again.  maximum pending requests exceeded"}),
-    "504": status(504, b"", TEXT),
+    "500 process killed": status(500, {"error": "llama-server process has terminated: signal: killed"}),
+    "500 no start": status(500, {"error": "timed out waiting for llama-server to start"}),
+    "500 memory": status(500, {"error": "model requires more system memory (9.1 GiB) than is available (4.2 GiB)"}),
+    "500 format": status(500, {"error": "invalid format: failed to parse grammar"}),
+    "502 HTML": status(502, _PAGE_502, "text/html"),
+    "503 busy": status(503, {"error": "server busy, please try again.  maximum pending requests exceeded"}),
+    "504 gateway": status(504, b"", TEXT),
 }
 
 
@@ -863,14 +875,6 @@ _FILL: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Any]] = {
 
 
 # Small things
-
-
-def go_json(value: object) -> bytes:
-    """Compact JSON as Go writes it: `<`, `>`, `&` and the two odd line breaks escaped, everything else as UTF-8."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text.encode("utf-8", "replace")
 
 
 def count_tokens(text: str) -> int:

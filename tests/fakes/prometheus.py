@@ -68,6 +68,7 @@ class FakePrometheus:
     requests: list[RecordedRequest] = field(default_factory=list)
     secret: str = ""  # echoed by every error, as careless proxies do
     prefix: str = ""
+    connections: int = 0  # ever opened
 
     def __post_init__(self) -> None:
         self._series_by_expression: dict[str, Sequence[FakeSeries]] = {}
@@ -109,6 +110,7 @@ class FakePrometheus:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
+        self.connections += 1
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
                 while await self._one(reader, writer):

@@ -96,6 +96,16 @@ def test_opening_again_keeps_everything(path: Path) -> None:
         store.close()
 
 
+def test_closing_writes_the_log_back_so_that_the_file_alone_is_a_copy(path: Path) -> None:
+    store = open_store(settings(path))
+    store.write_now(lambda connection: schema.bump(connection, "posts", 1))
+    store.read_now(schema.totals)
+    store.close()
+    assert {found.name for found in path.parent.iterdir()} == {path.name, f"{path.name}.lock"}
+    with closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as connection:
+        assert connection.execute("SELECT * FROM total").fetchall() == [("posts", 1)]
+
+
 def test_a_missing_file_that_must_exist_is_a_bad_setting_and_is_not_made(path: Path) -> None:
     with pytest.raises(BadSetting, match=f"There is no database at {path}"):
         open_store(settings(path), must_exist=True)

@@ -106,7 +106,7 @@ def test_the_incident_page_shows_its_evidence_its_gaps_and_its_doubts() -> None:
         "E02 How close is the container to its memory limit? up to 255 MiB of a limit of 256 MiB",
         'container_memory_working_set_bytes{namespace="shop", container="cart"}',
         "prometheus · 05:40:11 to 06:40:11, every 30 s · took 184 ms · Open in Prometheus",
-        "Nothing was found, which is an answer too.",
+        "E07 Was it like this before? no earlier incident of cart",
         "What did the container log before it was killed? not configured loki: No Loki is configured (LOKI_URL)",
         "H2 More traffic than usual fills the cache",
         "evidence for and against E02 E05 0.21",
@@ -210,6 +210,12 @@ def test_a_quotient_far_above_one_is_no_share() -> None:
     view = replace(cart_view(), analysis=replace(cart_analysis(), evidence=(replace(item, data=(fact, series)),)))
     assert "threshold 12" in text(render_incident(view, now=NOW))
     assert "1,200 %" not in text(render_incident(view, now=NOW))
+
+
+def test_an_answer_without_data_and_without_words_says_that_nothing_was_found() -> None:
+    evidence = replace(cart_analysis().evidence[6], summary="")
+    words = text(render_incident(replace(cart_view(), analysis=replace(cart_analysis(), evidence=(evidence,))), now=NOW))
+    assert "Nothing was found, which is an answer too." in words
 
 
 # Reloading

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from agent_sre.alert.subject import Subject, subject_of
 from agent_sre.analysis.analysis import RULES, Analysis, InvestigationQuery, Recommendation
 from agent_sre.analysis.logs import LogClue, LogDigest, LogTemplate, digest
-from agent_sre.analysis.parts import cited, finished, queries_of, recommendations_of, said
+from agent_sre.analysis.parts import cited, finished, queries_of, recommendations_of, said, utc
 from agent_sre.analysis.signals import SystemKind, kind_of
 from agent_sre.evidence.evidence import Evidence, EvidenceSet, Fact, Query
 from agent_sre.evidence.playbook import GENERIC, Playbook, PlaybookQuery, PlaybookStep, fill, load_playbooks, render, values_of
@@ -24,6 +24,7 @@ from agent_sre.kit.times import format_instant
 
 _MOST_TOPICS = 3
 _MOST_SHOWN_TEMPLATES = 8
+_MOST_CLUES = 6
 _READ_CHARACTERS = 20_000  # of a question; logs are read whole
 _NOT_RUN = "this is advice, nothing was measured"
 
@@ -100,10 +101,11 @@ def _logs(message: str, playbooks: Sequence[Playbook], now: datetime) -> _Answer
             root_cause="Unknown: there is nothing to read.",
             impact="Not known.",
         )
-    shown = found.templates[:_MOST_SHOWN_TEMPLATES]
+    telling = [clue.templates[0] for clue in found.clues[:_MOST_CLUES]]
+    shown = list(dict.fromkeys([*found.templates[:_MOST_SHOWN_TEMPLATES], *telling]))
     evidence = tuple(_template_evidence(f"E{number:02d}", template, now) for number, template in enumerate(shown, 1))
     id_by_template = {template.text: item.id for template, item in zip(shown, evidence, strict=True)}
-    hypotheses = tuple(_log_hypothesis(number, clue, found, id_by_template) for number, clue in enumerate(found.clues[:6], 1))
+    hypotheses = tuple(_log_hypothesis(number, clue, found, id_by_template) for number, clue in enumerate(found.clues[:_MOST_CLUES], 1))
     first = [_step("Immediate", f"Check the first cause: {hypotheses[0].check}")] if hypotheses else []
     return _Answer(
         title=f"Log analysis: {found.lines:,} lines, {found.errors:,} of them errors",
@@ -153,16 +155,16 @@ def _counts(found: LogDigest) -> str:
     levels = ", ".join(f"{count:,} {level or 'without a level'}" for level, count in found.levels.items())
     text = f"{found.lines:,} lines of {found.distinct:,} {'kind' if found.distinct == 1 else 'kinds'}: {levels}"
     if found.first_at and found.last_at:
-        text += f"; from {format_instant(found.first_at)} to {format_instant(found.last_at)}"
+        text += f"; from {utc(found.first_at)} to {utc(found.last_at)}"
     return f"{text}{'; older lines were left out' if found.truncated else ''}"
 
 
 def _first_error(found: LogDigest) -> list[str]:
-    errors = [template for template in found.templates if template.level in ("fatal", "error") and template.first_at]
+    errors = [(item.first_at, item.sample) for item in found.templates if item.level in ("fatal", "error") and item.first_at]
     if len(errors) < 2:
         return []
-    first = min(errors, key=lambda template: template.first_at or datetime.max)
-    return [f"The first error, {format_instant(first.first_at) if first.first_at else ''}: “{said(first.sample, 300)}”"]
+    at, sample = min(errors)
+    return [f"The first error, {utc(at)}: “{said(sample, 300)}”"]
 
 
 def _template_line(item: Evidence) -> str:
@@ -227,11 +229,11 @@ def _incident(message: str, playbooks: Sequence[Playbook], now: datetime) -> _An
 
 
 _CHECKLIST = (
-    _step("Immediate", "Impact first: who is affected, how many, since when, and is it getting worse? Open a channel and name one person who decides."),
-    _step("Short-term", "Mitigate before you understand: roll back what changed last, shift traffic away, add capacity, or switch the feature off."),
-    _step("Investigation", "Look for what changed before the onset, what fires first in time, and what the failing requests have in common."),
-    _step("Long-term", "Tell the users and the neighbours what you know, and when you will speak again; keep that promise also without news."),
-    _step("Prevention", "Afterwards write the timeline, the cause, and what would have shown it earlier; give each action an owner and a date."),
+    _step("Immediate", "Impact first: who is affected, since when, is it getting worse? Name one person who decides, and tell users what you know."),
+    _step("Short-term", "Mitigate before you understand: roll back what changed last, shift traffic, add capacity, or switch the feature off."),
+    _step("Investigation", "Look for what changed before the onset, what fired first, and what the failing requests have in common."),
+    _step("Long-term", "Afterwards write the timeline, the cause, and what would have shown it earlier."),
+    _step("Prevention", "Give each action of that review an owner and a date, and add the alert that was missing."),
 )
 
 
@@ -297,11 +299,11 @@ def _monitoring(message: str, playbooks: Sequence[Playbook], now: datetime) -> _
     kind, values = kind_of(message), _system_values(message)
     named = f"“{said(message, 120)}”" if message.strip() else "the system"
     alerts = [(query, why) for template, why in kind.alerts if (query := render(template, "promql", values))]
-    symptom = alerts[-1] if kind.name.startswith("a service") is False else alerts[0]
-    other = next(alert for alert in alerts if alert is not symptom)
     steps = (
-        _step("Immediate", f"Alert on what users feel first: {symptom[1]}. Let it hold for five minutes before it pages.", symptom[0], "promql"),
-        _step("Short-term", f"Then on what makes it worse: {other[1]}.", other[0], "promql"),
+        *(
+            _step(horizon, f"Have this alert {when}: {why}. Let it hold for five minutes before it pages.", query, "promql")
+            for (horizon, when), (query, why) in zip((("Immediate", "first"), ("Short-term", "next")), alerts, strict=False)
+        ),
         _step("Investigation", "Put the four signals of below on one dashboard, with the same time axis and marks for rollouts."),
         _step("Long-term", "Agree on an objective (for example 99.9 % good requests in 30 days) and alert on the speed at which its budget burns."),
         _step("Prevention", "Watch the watcher: alert when the metrics are absent, and keep an alert that always fires, for an outside check."),
@@ -325,8 +327,8 @@ def _performance(message: str, playbooks: Sequence[Playbook], now: datetime) -> 
     steps = (
         _step("Immediate", "Fix the time of the onset, and compare traffic, latency and saturation with an hour and a week before."),
         _step("Short-term", "If one resource is full, give it room or shed load; if none is, the time goes into waiting for somebody else."),
-        _step("Investigation", "For each resource look at utilisation, saturation and errors; for each dependency at its latency as seen from the caller."),
-        _step("Long-term", "Profile in production, and bound what may queue: connections, threads, retries, time-outs shorter than those of the caller."),
+        _step("Investigation", "For each resource look at utilisation, saturation and errors; for each dependency at its latency."),
+        _step("Long-term", "Profile in production, and bound what may queue: connections, threads, retries."),
         _step("Prevention", "Load-test with the mix of real requests, and alert on saturation before it becomes latency."),
     )
     usual = topics[0].causes if topics else ()
@@ -352,7 +354,7 @@ _COMMON_WORDS = frozenset({"service", "system", "application", "app", "it", "thi
 def _system_values(message: str) -> dict[str, str]:
     """`job` where the question names the system (a single word, or "for checkout"), `namespace` where it names one."""
     labels = _labels_in(message)
-    values = {name: labels[name] for name in ("job", "namespace") if name in labels}
+    values = {name: value for name, value in labels.items() if name in ("job", "namespace")}
     whole, named = message.strip(), _FOR.search(message)
     if _JOB.fullmatch(whole) and whole.lower() not in _COMMON_WORDS:
         values.setdefault("job", whole)
@@ -397,8 +399,8 @@ def _general(message: str, playbooks: Sequence[Playbook], now: datetime) -> _Ans
 
 
 _HOW_TO_ASK = (
-    _step("Immediate", "Name the alert (for example KubePodCrashLooping) or the failure (for example: disk full, out of memory, certificate expired)."),
-    _step("Investigation", "For log lines use /analyze-logs, for something that is going wrong /incident-response, for what to watch /monitoring-advice."),
+    _step("Immediate", "Name the alert (KubePodCrashLooping) or the failure (disk full, out of memory, certificate expired)."),
+    _step("Investigation", "For log lines use /analyze-logs, for what is going wrong /incident-response, for what to watch /monitoring-advice."),
     _step("Long-term", "For free questions a model must answer: /health says whether one is connected, and what is missing."),
 )
 

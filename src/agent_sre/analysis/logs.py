@@ -267,7 +267,8 @@ _LEVEL_WORD = re.compile(
 _KLOG_LEVEL = {"<klog-I>": "info", "<klog-W>": "warning", "<klog-E>": "error", "<klog-F>": "fatal"}
 _FATAL = re.compile(r"(?i)^panic:|\bfatal\b|\bsegfault\b|segmentation fault|\bcore dumped\b|\boom-?killed\b|out of memory: kill")
 _ERROR = re.compile(
-    r"(?i)errors?\b(?!(?:=|[\"']: ?)(?:<n>|<text>|null|nil|none|false))|exception\b|\bfail(?:ed|ure|s)?\b|traceback|\brefused\b|\bdenied\b|time[d ]? ?out\b|\bunable to\b|\bcannot\b|caused by"
+    r"(?i)errors?\b(?!(?:=|[\"']: ?)(?:<n>|<text>|null|nil|none|false))|exception\b"
+    r"|\bfail(?:ed|ure|s)?\b|traceback|\brefused\b|\bdenied\b|time[d ]? ?out\b|\bunable to\b|\bcannot\b|caused by"
     r"|(?:status(?:_?code)?|code|HTTP/[0-9.]+\"?)[\"']?[=: ]+5[0-9]{2}\b|<text> 5[0-9]{2}\b"
 )
 _WARNING = re.compile(r"(?i)\bwarn(?:ing)?\b|\bdeprecated\b|\bretry(?:ing)?\b")
@@ -352,7 +353,8 @@ SIGNATURES: tuple[LogSignature, ...] = (
     ),
     _signature(
         "dns",
-        r"no such host|name or service not known|temporary failure in name resolution|enotfound|eai_again|server misbehaving|could not resolve|unknownhost",
+        r"no such host|name or service not known|temporary failure in name resolution|enotfound|eai_again|server misbehaving"
+        r"|could not resolve|unknownhost",
         "A host name cannot be resolved: a wrong name in the configuration, a missing Service, or DNS itself is ill.",
         "Resolve the name from the same pod; if other names fail as well, look at CoreDNS.",
     ),
@@ -445,13 +447,14 @@ SIGNATURES: tuple[LogSignature, ...] = (
     ),
     _signature(
         "upstream",
-        r"upstream|bad gateway|service unavailable|no healthy|no endpoints|(?:status(?:_?code)?|code|http/[0-9.]+\"?)[\"']?[=: ]+50[234]|<text> 50[234]\b",
+        r"upstream|bad gateway|service unavailable|no healthy|no endpoints"
+        r"|(?:status(?:_?code)?|code|http/[0-9.]+\"?)[\"']?[=: ]+50[234]|<text> 50[234]\b",
         "The service behind the proxy has no ready instance or fails.",
         "Look at the endpoints of the Service and at the readiness of its pods.",
     ),
     _signature(
         "crash",
-        r"^panic:|\bpanic\b|segfault|segmentation fault|core dumped|nullpointer|nil pointer|typeerror|attributeerror|unhandled|traceback|index out of range",
+        r"\bpanic\b|segfault|segmentation fault|core dumped|nullpointer|nil pointer|typeerror|attributeerror|unhandled|traceback|index out of range",
         "A bug ends the request or the process.",
         "Find the first stack trace after the last rollout, and compare with the release before.",
     ),

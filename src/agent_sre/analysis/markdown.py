@@ -1,20 +1,21 @@
-"""The analysis as Markdown and as plain JSON. Here, and only here, untrusted text meets a format; it is escaped for that format on the way out.
+"""The analysis as Markdown and as plain JSON: where untrusted text meets a format, it is escaped for that format, on the way out.
 
     Analysis ──to_markdown──> what webhook callers, chat and the incident page show
              └─analysis_json─> `analysis_json` of the webhook's answer
 
-The texts of an Analysis are plain texts with two conventions: `` `…` `` around something to be set as code, and `[E02]` to cite evidence. Both
-are harmless wherever they come from. Everything else that Markdown would read as markup (headings, lists, links, images, HTML, fences, mentions)
-is escaped, so labels, log lines and a model can only ever add words to a line that we made.
+The texts of an Analysis are plain texts with two conventions: `` `…` `` around something to be set as code, and in observations, root cause,
+impact and the reason of the confidence `[E02]` to cite evidence. Everything else that Markdown would read as markup (headings, lists, links,
+images, HTML, fences, mentions) is escaped, so labels, log lines and a model can only ever add words to a line that we made.
 
-Names must survive: whoever searches the Markdown for `api-7d4f9.shop:9090` finds it. Text made of `A-Za-z0-9._/:-` is never changed; where it
-would be markup as it stands (`__name__`, `https://…`), it becomes inline code.
+Names must survive: whoever searches the Markdown for `api-7d4f9.shop:9090` finds it. Text made of `A-Za-z0-9._/:-` is never changed;
+where it would be markup as it stands (`__name__`, `https://…`), it becomes inline code.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ _MOST_POINTS = 120
 _MOST_FACTS = 50
 _JSON_TEXT_LIMIT = 4096
 
-_ESCAPED = str.maketrans({character: f"\\{character}" for character in "\\`*[]<~"})
+_ESCAPED = str.maketrans({character: f"\\{character}" for character in "\\`*[<~"})
 _ENTITY = re.compile(r"&(?=[#A-Za-z])")
 _NAME = re.compile(r"[A-Za-z0-9._/:@-]+")
 _ALPHANUMERIC = re.compile(r"[A-Za-z0-9]")
@@ -47,6 +48,7 @@ _LINK_LIKE = re.compile(r"://|^www\.|@", re.IGNORECASE)  # what GitHub and Slack
 _BLOCK_MARKER = re.compile(r"^(?:[-+>#=]|\d{1,9}(?=\)))")
 _ORDERED_MARKER = re.compile(r"^(\d{1,9})\.(?=\s|$)")
 # `[E02]:` would define a link and `[E02](…)` be one, so those are no citations
+_CODE = re.compile(r"(`[^`]+`)")
 _CODE_OR_CITATION = re.compile(r"(`[^`]+`|\[[EHA]\d{1,4}\](?![:(\[]))")
 _CITATION = re.compile(r"\[(E\d{1,4})\]")
 _BACKTICKS = re.compile(r"`+")
@@ -72,9 +74,9 @@ def code(text: str, limit: int = 300) -> str:
     return f"{fence}{padding}{line}{padding}{fence}"
 
 
-def prose(text: str, limit: int = _TEXT_LIMIT) -> str:
-    """A text of an Analysis as one line of Markdown: `…` becomes inline code, `[E02]` stays, everything else is escaped."""
-    parts = _CODE_OR_CITATION.split(one_line(text, limit))
+def prose(text: str, limit: int = _TEXT_LIMIT, *, citing: bool = False) -> str:
+    """A text of an Analysis as one line of Markdown: `…` becomes inline code, and where it may cite, `[E02]` stays; the rest is escaped."""
+    parts = (_CODE_OR_CITATION if citing else _CODE).split(one_line(text, limit))
     line = "".join(
         _inert(part) if index % 2 == 0 else code(part[1:-1], limit) if part.startswith("`") else part for index, part in enumerate(parts)
     )
@@ -99,8 +101,10 @@ def _inert(line: str) -> str:
 
 def _inert_name(match: re.Match[str]) -> str:
     word = match[0]
+    if word.isalnum():
+        return word
     if not _ALPHANUMERIC.search(word):
-        return word.replace("_", r"\_").replace("-", r"\-")
+        return word.replace("_", r"\_")
     return f"`{word}`" if _LINK_LIKE.search(word) or _OUTER_UNDERSCORE.search(word) else word
 
 
@@ -118,20 +122,20 @@ def _escape_marker(match: re.Match[str]) -> str:
 def to_markdown(analysis: Analysis) -> str:
     """The analysis for people, in the shape that the contract promises; `analysis.markdown` itself is not looked at.
 
-    Always the same order: analysis (what is seen, root causes, impact, confidence, what could not be checked), recommendations (a numbered list,
-    blocks indented under their item), queries to look further, and who wrote it. A part without text is left out. The lists stop where a phone
-    would; the rest is in the JSON. That there are three to five recommendations is their author's duty.
+    Always the same order: analysis (what is seen, root causes, impact, confidence, what could not be checked), recommendations (a numbered
+    list, blocks indented under their item), queries to look further, and who wrote it. A part without text is left out. The lists stop
+    where a phone would; the rest is in the JSON. That there are three to five recommendations is their author's duty.
     """
     return "\n".join([*_analysis_part(analysis), *_recommendations_part(analysis), *_queries_part(analysis), _author_line(analysis)]) + "\n"
 
 
 def _analysis_part(analysis: Analysis) -> list[str]:
     lines = [ANALYSIS_HEADING, "", prose(analysis.title), ""]
-    lines += _bullets("Key Observations", [prose(item) for item in analysis.observations])
+    lines += _bullets("Key Observations", [prose(item, citing=True) for item in analysis.observations])
     lines += _root_causes(analysis)
     if analysis.impact:
-        lines += [f"**Impact:** {prose(analysis.impact)}", ""]
-    lines += [f"**Confidence:** {analysis.confidence.value}. {prose(analysis.confidence_reason)}", ""]
+        lines += [f"**Impact:** {prose(analysis.impact, citing=True)}", ""]
+    lines += [f"**Confidence:** {analysis.confidence.value} – {prose(analysis.confidence_reason, citing=True)}", ""]
     lines += _bullets("Evidence", [f"[{item.id}] {prose(item.summary)}" for item in _cited_only(analysis)])
     lines += _bullets("Could not be checked", [_gap_item(gap) for gap in analysis.gaps[:_MOST_GAPS]])
     return lines
@@ -139,9 +143,9 @@ def _analysis_part(analysis: Analysis) -> list[str]:
 
 def _root_causes(analysis: Analysis) -> list[str]:
     if not analysis.hypotheses:
-        return ["**Potential Root Causes:**", "", f"1. {prose(analysis.root_cause)}", ""] if analysis.root_cause else []
+        return ["**Potential Root Causes:**", "", f"1. {prose(analysis.root_cause, citing=True)}", ""] if analysis.root_cause else []
     items = [line for number, item in enumerate(analysis.hypotheses[:_MOST_CAUSES], 1) for line in _hypothesis_item(number, item)]
-    return [*([prose(analysis.root_cause), ""] if analysis.root_cause else []), "**Potential Root Causes:**", "", *items, ""]
+    return [*([prose(analysis.root_cause, citing=True), ""] if analysis.root_cause else []), "**Potential Root Causes:**", "", *items, ""]
 
 
 def _bullets(label: str, items: Sequence[str]) -> list[str]:
@@ -159,8 +163,8 @@ def _hypothesis_item(number: int, hypothesis: Hypothesis) -> list[str]:
 def _cited_only(analysis: Analysis) -> list[Evidence]:
     """Evidence that the text cites and no observation tells about: a number in brackets must lead somewhere."""
     told = set(_CITATION.findall(" ".join(analysis.observations)))
-    texts = [analysis.root_cause, analysis.impact, analysis.confidence_reason, *(item.text for item in analysis.recommendations)]
-    cited = {evidence_id for text in texts for evidence_id in _CITATION.findall(text)}
+    cited = set(_CITATION.findall(" ".join([analysis.root_cause, analysis.impact, analysis.confidence_reason])))
+    cited.update(evidence_id for item in analysis.recommendations for evidence_id in item.evidence_ids)
     for hypothesis in analysis.hypotheses[:_MOST_CAUSES]:
         cited.update(hypothesis.supporting, hypothesis.contradicting)
     return [item for item in analysis.evidence if item.id in cited - told and _is_id(item.id)]
@@ -183,7 +187,7 @@ def _recommendations_part(analysis: Analysis) -> list[str]:
 
 def _recommendation_item(number: int, item: Recommendation) -> list[str]:
     indent = " " * (len(str(number)) + 2)
-    cited = "".join(f" [{evidence_id}]" for evidence_id in item.evidence_ids if _is_id(evidence_id) and f"[{evidence_id}]" not in item.text)
+    cited = "".join(f" [{evidence_id}]" for evidence_id in item.evidence_ids if _is_id(evidence_id))
     lines = [f"{number}. **{item.horizon.value}**: {prose(item.text)}{cited}"]
     if item.command.strip():
         lines += fence(item.command, item.language, indent)
@@ -191,11 +195,15 @@ def _recommendation_item(number: int, item: Recommendation) -> list[str]:
 
 
 def _queries_part(analysis: Analysis) -> list[str]:
-    queries = analysis.investigation_queries[:_MOST_QUERIES]
+    """The queries that no recommendation shows already. What several of them have in common as a result is said once, at the end."""
+    shown = {item.command for item in analysis.recommendations}
+    queries = [query for query in analysis.investigation_queries if query.text not in shown][:_MOST_QUERIES]
+    common, count = Counter(query.returned for query in queries).most_common(1)[0] if queries else ("", 0)
     lines = ["**Queries to look further:**", ""] if queries else []
     for query in queries:
-        lines += [f"- {prose(query.why)}", *fence(query.text, query.language, "  "), f"  Result: {prose(query.returned)}", ""]
-    return lines
+        lines += [f"- {prose(query.why)}", *fence(query.text, query.language, "  ")]
+        lines += [""] if count > 1 and query.returned == common else [f"  Result: {prose(query.returned, citing=True)}", ""]
+    return [*lines, f"Queries without a result: {prose(common, citing=True)}", ""] if count > 1 else lines
 
 
 def _author_line(analysis: Analysis) -> str:
@@ -208,7 +216,7 @@ def _author_line(analysis: Analysis) -> str:
 
 
 def analysis_json(analysis: Analysis) -> dict[str, Any]:
-    """The analysis as plain JSON values, for programs. Texts are cleaned of control characters, not escaped: that is the reader's format's business.
+    """The analysis as plain JSON values, for programs. Texts are cleaned of control characters, not escaped for any format but JSON.
 
     Of a long series the newest value and evenly spaced older ones stay (`_MOST_POINTS`); what is not a number (NaN, infinity) is null.
     """

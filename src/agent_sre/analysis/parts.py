@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from agent_sre.analysis.analysis import Analysis, Horizon, InvestigationQuery, Recommendation
 from agent_sre.analysis.markdown import to_markdown
@@ -30,6 +31,11 @@ _ALWAYS_GOOD = (
 def said(text: str, limit: int = 200) -> str:
     """Somebody else's words, fit to stand in a sentence of ours: one line, no secrets, and no `[E02]` that we did not write."""
     return cut(_CITATION.sub(r"(\1)", redact(one_line(text, limit * 2))), limit)
+
+
+def utc(instant: datetime) -> str:
+    """`2026-11-23 06:40:11 UTC`."""
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def cited(text: str, evidence_ids: Sequence[str]) -> str:
@@ -83,13 +89,17 @@ def queries_of(queries: Sequence[PlaybookQuery], evidence: EvidenceSet, *, not_r
             found.setdefault(_key(item.query.expression), _asked(item, cited(said(item.summary, 300), [item.id])))
     for gap in evidence.gaps:
         if gap.query.language:
-            found.setdefault(_key(gap.query.expression), _asked(gap, f"not run: {said(gap.detail, 300)}"))
-    off = next((said(gap.detail, 300) for gap in evidence.gaps if gap.query.source == "prometheus" and gap.query.kind == "off"), "")
+            found.setdefault(_key(gap.query.expression), _asked(gap, f"not run ({_clause(gap.detail)})"))
+    off = next((_clause(gap.detail) for gap in evidence.gaps if gap.query.source == "prometheus" and gap.query.kind == "off"), "")
     for query in queries:
         reason = "for a person to run" if query.language == "bash" else off if off and query.language == "promql" else not_run
-        mine = InvestigationQuery(language=query.language, text=query.text, why=query.why, returned=f"not run: {reason}")
+        mine = InvestigationQuery(language=query.language, text=query.text, why=query.why, returned=f"not run ({reason})")
         found.setdefault(_key(query.text), mine)
     return tuple(found.values())
+
+
+def _clause(sentence: str) -> str:
+    return said(sentence, 300).rstrip(".")
 
 
 def _key(text: str) -> str:

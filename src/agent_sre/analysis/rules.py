@@ -11,13 +11,13 @@ a sentence about a measurement carries the evidence's id, and a cause that nothi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from agent_sre.alert.alert import Alert, AlertStatus
 from agent_sre.alert.subject import Subject, describe, subject_of
 from agent_sre.analysis.advice import text_analysis
 from agent_sre.analysis.analysis import RULES, Analysis
-from agent_sre.analysis.parts import cited, finished, queries_of, recommendations_of, said
+from agent_sre.analysis.parts import cited, finished, queries_of, recommendations_of, said, utc
 from agent_sre.evidence.evidence import Evidence, EvidenceSet
 from agent_sre.evidence.playbook import Playbook, PlaybookStep, fill, playbook_for, values_of
 from agent_sre.finding.diagnose import REPORTED, diagnose
@@ -136,7 +136,8 @@ def _title(incident: Incident) -> str:
     lead = incident.lead
     more = len(incident.alerts) - 1
     also = f", and {more} more {'alert' if more == 1 else 'alerts'}" if more else ""
-    return f"{said(lead.name, 120)} ({said(lead.severity_text, 40)}) on {said(_place(lead.subject))}{also}"
+    on = "" if lead.subject.kind == "Alert" else f" on {said(_place(lead.subject))}"
+    return f"{said(lead.name, 120)} ({said(lead.severity_text, 40)}){on}{also}"
 
 
 def _place(subject: Subject) -> str:
@@ -151,7 +152,7 @@ def _place(subject: Subject) -> str:
 
 def _observations(incident: Incident, diagnosis: Diagnosis, playbook: Playbook, now: datetime) -> Iterable[str]:
     lead = incident.lead
-    yield f"{said(lead.name, 120)} ({said(lead.severity_text, 40)}) on {said(_place(lead.subject))} {_state(lead, now)}"
+    yield _state(lead, now)
     yield from _quotes(lead)
     yield f"What it means: {playbook.meaning}"
     yield from _measured(diagnosis)
@@ -160,11 +161,11 @@ def _observations(incident: Incident, diagnosis: Diagnosis, playbook: Playbook, 
 
 
 def _state(alert: MemberAlert, now: datetime) -> str:
-    began = f"{alert.starts_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    began = utc(alert.starts_at)
     if alert.status is AlertStatus.FIRING:
-        return f"fires since {began} ({ago(alert.starts_at, now)})"
+        return f"Fires since {began} ({ago(alert.starts_at, now)})"
     lasted = f" after {readable(alert.ends_at - alert.starts_at)}" if alert.ends_at else ""
-    return f"fired at {began} and was resolved{lasted}"
+    return f"Fired at {began} and was resolved{lasted}"
 
 
 def _quotes(alert: MemberAlert) -> Iterable[str]:
@@ -204,16 +205,15 @@ def _answer(item: Evidence, findings: Sequence[Finding]) -> str:
 
 
 def _members(incident: Incident) -> Iterable[str]:
-    others = list(
-        dict.fromkeys(
-            f"{said(alert.name, 120)} on {said(describe(alert.subject))}{'' if alert.status is AlertStatus.FIRING else ' (resolved)'}"
-            for alert in incident.alerts
-            if alert is not incident.lead
-        )
-    )
-    if others:
-        more = f"; and {len(others) - _MOST_MEMBERS} more" if len(others) > _MOST_MEMBERS else ""
-        yield f"In the same incident: {'; '.join(others[:_MOST_MEMBERS])}{more}"
+    others = list(dict.fromkeys((alert.name, alert.subject, alert.status) for alert in incident.alerts if alert is not incident.lead))
+    if not others:
+        return
+    shown = [
+        f"{said(name, 120)} on {said(describe(subject))}{'' if status is AlertStatus.FIRING else ' (resolved)'}"
+        for name, subject, status in others[:_MOST_MEMBERS]
+    ]
+    more = f"; and {len(others) - _MOST_MEMBERS} more" if len(others) > _MOST_MEMBERS else ""
+    yield f"In the same incident: {'; '.join(shown)}{more}"
 
 
 def _labels(alert: MemberAlert) -> Iterable[str]:

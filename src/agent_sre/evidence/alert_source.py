@@ -57,7 +57,8 @@ class AlertSource:
         return self._evidence(query, lead.subject, facts, summary, truncated=len(lead.labels) > MAX_LABELS)
 
     def _members(self, query: Query, incident: Incident) -> Evidence:
-        others = [alert for alert in incident.alerts if alert.id != incident.lead.id]
+        lead = incident.lead
+        others = [alert for alert in incident.alerts if alert.id != lead.id]
         others.sort(key=lambda alert: (alert.status != AlertStatus.FIRING, alert.severity.priority, alert.starts_at, alert.id))
         counts = Counter(one_line(alert.name, 120) for alert in others)
         summary = f"{len(others)} more: " + ", ".join(f"{name} ×{count}" if count > 1 else name for name, count in counts.most_common(5))

@@ -183,7 +183,7 @@ def _related(connection: Connection, incident: Incident) -> _Related:
     ).all()
     names = connection.execute(sa.select(alerts.c.name, sa.func.count()).where(other_open).group_by(alerts.c.name)).all()
     by_distance = sa.select(near.label("near"), sa.func.count()).select_from(joined).where(other_open).group_by(sa.literal_column("near"))
-    distances = [row.tuple() for row in connection.execute(by_distance)]
+    distances = [(row[0], row[1]) for row in connection.execute(by_distance)]
     return _Related(
         nearest=tuple(
             _Other(
@@ -196,7 +196,7 @@ def _related(connection: Connection, incident: Incident) -> _Related:
             )
             for row in rows
         ),
-        count_by_name=dict(row.tuple() for row in names),
+        count_by_name={row[0]: row[1] for row in names},
         count_by_nearness={_NEARNESS[distance]: count for distance, count in sorted(distances)},
     )
 

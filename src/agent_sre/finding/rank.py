@@ -8,7 +8,7 @@ A finding takes part by its `facts`:
 
     clue     a token of CLUES: causes that its first pattern finds gain, those that its second finds lose
     cause    a sentence: the finding proposes a cause of its own, `weight` (0 to 1) strong, with `check` as the way to tell;
-             with a clue beside it, the cause of the playbook that the clue speaks for most takes its place and its weight
+             with a clue beside it, it takes the place of the playbook's cause that the clue speaks for most
 
 Findings without evidence ids move nothing: a hypothesis must be able to say what it rests on.
 """
@@ -91,13 +91,13 @@ def rank(causes: Sequence[PlaybookCause], findings: Sequence[Finding], subject: 
     proposed: dict[str, Hypothesis] = {}
     for finding in resting:
         proposal = _proposal(finding)
-        if proposal is None:
+        if proposal is None or proposal.cause.casefold() in proposed:
             continue
         same = _same_cause(usual, finding)
-        if same is None:
-            proposed.setdefault(proposal.cause.casefold(), proposal)
-        else:
-            usual[same] = replace(usual[same], score=max(usual[same].score, proposal.score))
+        if same is not None:
+            proposal = replace(proposal, score=max(proposal.score, same.score))
+            usual.remove(same)
+        proposed[proposal.cause.casefold()] = proposal
     best_first = sorted([*proposed.values(), *usual], key=lambda item: -item.score)
     return tuple(replace(item, id=f"H{number}") for number, item in enumerate(best_first[:MOST_HYPOTHESES], 1))
 
@@ -117,13 +117,12 @@ def _proposal(finding: Finding) -> Hypothesis | None:
     )
 
 
-def _same_cause(usual: Sequence[Hypothesis], finding: Finding) -> int | None:
-    """The place of the best cause that the finding's clue speaks for: what the finding proposes is in the playbook already."""
+def _same_cause(usual: Sequence[Hypothesis], finding: Finding) -> Hypothesis | None:
+    """The best of the usual causes that the finding's clue speaks for: what the finding proposes is that one, seen."""
     clue = _clue_of(finding)
     if clue is None:
         return None
-    fitting = [place for place, item in enumerate(usual) if clue.supports.search(item.cause)]
-    return max(fitting, key=lambda place: usual[place].score, default=None)
+    return max((item for item in usual if clue.supports.search(item.cause)), key=lambda item: item.score, default=None)
 
 
 def _clue_of(finding: Finding) -> Clue | None:

@@ -17,11 +17,14 @@ def clean(text: str, limit: int = 4096) -> str:
 
     Line breaks and tabs stay. Unpaired surrogates become U+FFFD. Source of the list: Unicode categories Cc, Cf, Cs, Co.
     """
-    kept = "".join(
-        "�" if unicodedata.category(character) == "Cs" else character
-        for character in unicodedata.normalize("NFC", text[: limit * 2])
-        if character in _KEPT or unicodedata.category(character) not in ("Cc", "Cf", "Co")
-    )
+    kept = unicodedata.normalize("NFC", text[: limit * 2])
+    # Most text has nothing to drop, and `isprintable` sees that a hundred times faster than the loop.
+    if not kept.replace("\n", " ").replace("\t", " ").isprintable():
+        kept = "".join(
+            "�" if unicodedata.category(character) == "Cs" else character
+            for character in kept
+            if character in _KEPT or unicodedata.category(character) not in ("Cc", "Cf", "Co")
+        )
     return cut(kept, limit) if len(text) <= limit * 2 else f"{kept[:limit]}…(+{len(text) - limit})"
 
 

@@ -39,9 +39,10 @@ class LogKeeper:
     def after_commit(self) -> None:
         """Cuts the log where it has become too long. Never raises: what was committed is committed."""
         size = self._size()
-        if size < self._limit:
-            return
-        self._limit = LIMIT_BYTES if self._truncate() else size + LIMIT_BYTES
+        if size < LIMIT_BYTES or (size >= self._limit and self._truncate()):
+            self._limit = LIMIT_BYTES
+        elif size >= self._limit:
+            self._limit = size + LIMIT_BYTES
 
     def _size(self) -> int:
         try:

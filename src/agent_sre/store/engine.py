@@ -171,7 +171,7 @@ def open_store(settings: StoreSettings, *, must_exist: bool = False) -> Store:
     """The store of these settings, created or brought up to date where needed.
 
     With `must_exist` a missing file is a BadSetting: a command that only reads must not leave an empty database behind. Such a command
-    works beside a running server, and on a file that it may not write as long as it only reads.
+    takes no lock and works beside a running server: it waits for its turn to write.
 
     Raises BadSetting where the URL cannot be used, or where tables must be made or changed while another process serves the file;
     StoreUnavailable where the file cannot be opened or is not ours. Somebody else's file is left as it was.
@@ -189,7 +189,7 @@ def open_store(settings: StoreSettings, *, must_exist: bool = False) -> Store:
         if found != schema.REVISION:
             _prepare(path)
         if not must_exist:
-            store.write_now(schema.prepare)  # nothing left to do; what counts is that this file takes a write lock
+            store.write_now(schema.prepare)  # nothing left to do; what counts is that the write lock and the log can be had
     except (AgentSREError, sqlalchemy.exc.SQLAlchemyError):
         store.close()
         raise
@@ -219,6 +219,8 @@ def _create(path: Path) -> None:
     except FileExistsError:
         if not path.parent.is_dir():
             raise StoreUnavailable(f"Cannot create the database {path}: {path.parent} is not a folder.") from None
+        if path.exists() and not os.access(path, os.W_OK):  # SQLite would open it all the same, and refuse the first alert
+            raise StoreUnavailable(f"The database {path} is read-only for this user.") from None
     except OSError as error:
         raise StoreUnavailable(f"Cannot create the database {path}: {error.strerror}.") from error
 

@@ -113,11 +113,13 @@ class PrometheusClient:
 
     def __init__(self, settings: PrometheusSettings) -> None:
         address = _address(settings.url, SETTING)
+        if settings.timeout <= timedelta(0) or settings.max_body_bytes <= 0:
+            raise BadSetting("AGENT_SRE_PROMETHEUS_TIMEOUT and AGENT_SRE_PROMETHEUS_MAX_BODY_BYTES must be more than nothing.")
         self._settings = settings
         self._secrets = _secrets(settings, address)
         self._http: httpx2.AsyncClient | None = None
         self.url = _without_credentials(address)
-        self.external_url = _without_credentials(_address(settings.external_url, "the external URL of Prometheus")) or self.url
+        self.external_url = _without_credentials(_address(settings.external_url, "AGENT_SRE_PROMETHEUS_EXTERNAL_URL")) or self.url
 
     async def aclose(self) -> None:
         """Closes the connections. Safe to call twice."""
@@ -289,7 +291,7 @@ def _authorization(settings: PrometheusSettings) -> dict[str, str]:
     """The header that says who we are. Raises BadSetting for a token that cannot be a header."""
     if settings.bearer_token:
         if not settings.bearer_token.isascii() or not settings.bearer_token.isprintable():
-            raise BadSetting("The bearer token for Prometheus has characters that no header can carry; is there a line break in its file?")
+            raise BadSetting("AGENT_SRE_PROMETHEUS_BEARER_TOKEN has characters that no header can carry; is there a line break in it?")
         return {"Authorization": f"Bearer {settings.bearer_token}"}
     address = urlsplit(settings.url)
     if address.username is None:

@@ -348,10 +348,11 @@ class _Focus:
 
 def _members(incident: Incident) -> list[MemberAlert]:
     """The lead, then others with other expressions: firing ones before resolved ones, severe ones first, old ones first."""
+    lead = incident.lead
     order = sorted(
         incident.alerts,
         key=lambda alert: (
-            alert.id != incident.lead.id,
+            alert.id != lead.id,
             alert.status != AlertStatus.FIRING,
             alert.severity.priority,
             alert.starts_at,
@@ -359,7 +360,11 @@ def _members(incident: Incident) -> list[MemberAlert]:
         ),
     )
     chosen: dict[str, MemberAlert] = {}
+    seen: set[tuple[str, str]] = set()  # a storm has thousands of alerts and a handful of URLs
     for alert in order:
+        if (alert.generator_url, alert.name) in seen:
+            continue
+        seen.add((alert.generator_url, alert.name))
         chosen.setdefault(promql.expression_of(alert.generator_url) or f"\0{alert.name}", alert)
         if len(chosen) == MAX_ALERTS:
             break

@@ -89,7 +89,7 @@ _ERRORS = (
     _ScrapeError(
         clue="bad_metrics",
         pattern=re.compile(
-            r"(?:sample|label)_?limit|body size limit|parse|expected|invalid|duplicate|out of bounds|unsupported content", re.IGNORECASE
+            r"(?:sample|label)[_ ]?limit|body size limit|parse|expected|invalid|duplicate|out of bounds|unsupported content", re.IGNORECASE
         ),
         meaning="answers with something that Prometheus does not accept",
         cause="The target answers, but its metrics cannot be read or exceed a limit",

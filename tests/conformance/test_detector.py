@@ -1,0 +1,125 @@
+"""What every detector promises: it never raises, never changes its mind, and cites only what it was given."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent_sre.alert.subject import Subject
+from agent_sre.evidence.evidence import Evidence, EvidenceSet, Fact, MetricSeries, Query, Window
+from agent_sre.evidence.playbook import load_playbooks, playbook_for
+from agent_sre.finding.detectors import DETECTORS
+from agent_sre.finding.diagnose import diagnose
+from agent_sre.finding.finding import Finding
+from agent_sre.incident.incident import Incident
+from agent_sre.kit.values import from_json, to_json
+from evidence.builders import NOW, an_alert, an_incident
+from fakes.hostile import HOSTILE, HOSTILE_MARKDOWN
+
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "detectors.md"
+
+KINDS = (
+    ("prometheus", "value"), ("prometheus", "threshold"), ("prometheus", "active"), ("prometheus", "rule"), ("prometheus", "up"),
+    ("prometheus", "targets"), ("history", "recurrence"), ("history", "related"), ("alert", "alert"), ("alert", "members"),
+)  # fmt: skip
+FACTS = ("value", "absent", "active", "rule", "up", "target", "recurrence", "related", "nearness", "counts", "warning")
+NAMES = (
+    "current", "threshold", "op", "breaching", "ended", "present", "count", "median_seconds", "down", "total", "health", "last_error",
+    "state", "name", "kind", "object", "namespace", "near", "starts_at", "incident", "same node", "same namespace", "instance",
+)  # fmt: skip
+
+words = st.one_of(
+    st.text(max_size=40), st.sampled_from([*HOSTILE[:20], *HOSTILE_MARKDOWN[:10], "same node", "Node", "down", "connection refused", ">", "<"])
+)
+instants = st.sampled_from([datetime(1, 1, 2, tzinfo=UTC), NOW, NOW - timedelta(days=1), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)])
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.just(10**400), st.floats(), words, instants.map(datetime.isoformat)
+)
+facts = st.builds(
+    Fact,
+    name=st.sampled_from(FACTS),
+    text=words,
+    values=st.dictionaries(st.sampled_from(NAMES), scalars, max_size=12),
+)
+curves = st.builds(
+    MetricSeries, labels=st.just({}), points=st.lists(st.tuples(st.floats(), st.floats()), max_size=40).map(tuple)
+)
+windows = st.one_of(st.none(), st.builds(Window, start=instants, end=instants, step=st.just(timedelta(seconds=15))))
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> Evidence:
+    source, kind = draw(st.sampled_from(KINDS))
+    evidence_id = draw(st.sampled_from(["E01", "E02", "E03"]))
+    return Evidence(
+        id=evidence_id,
+        query=Query(id=evidence_id, source=source, kind=kind, expression=draw(words), purpose=draw(words), window=draw(windows)),
+        subject=Subject(kind="Pod", name=draw(words)),
+        data=tuple(draw(st.lists(st.one_of(facts, curves), max_size=5))),
+        summary=draw(words),
+        collected_at=NOW,
+        took=timedelta(0),
+    )
+
+
+@st.composite
+def incidents(draw: st.DrawFn) -> Incident:
+    labels = st.dictionaries(st.sampled_from(["namespace", "pod", "node", "job", "instance", "deployment"]), words, max_size=4)
+    members = [
+        an_alert(draw(words) or "x", labels=draw(labels), starts_at=draw(instants), ends_at=draw(st.one_of(st.none(), instants)))
+        for _ in range(draw(st.integers(1, 4)))
+    ]
+    return an_incident(*members)
+
+
+evidence_sets = st.builds(lambda items: EvidenceSet(items=tuple(items)), st.lists(answers(), max_size=6))
+
+
+def test_the_registry_s_keys_are_the_detectors_names() -> None:
+    assert {name: detector.name for name, detector in DETECTORS.items()} == {name: name for name in DETECTORS}
+
+
+def test_every_detector_has_a_heading_in_the_reference() -> None:
+    headings = re.findall(r"^## `(\w+)`$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings == list(DETECTORS)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_without_evidence_nothing_is_measured(name: str) -> None:
+    for finding in DETECTORS[name].detect(an_incident(), EvidenceSet()):
+        assert not finding.evidence_ids
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+@given(incident=incidents(), evidence=evidence_sets)
+@settings(max_examples=40, deadline=None)
+def test_any_evidence_gives_findings_and_no_exception(name: str, incident: Incident, evidence: EvidenceSet) -> None:
+    found = tuple(DETECTORS[name].detect(incident, evidence))
+    known = {item.id for item in evidence.items}
+    for finding in found:
+        assert finding.detector == name
+        assert finding.summary.strip()
+        assert "\n" not in finding.summary
+        assert set(finding.evidence_ids) <= known
+    assert tuple(DETECTORS[name].detect(incident, evidence)) == found
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+@given(incident=incidents(), evidence=evidence_sets)
+@settings(max_examples=15, deadline=None)
+def test_findings_survive_the_store(name: str, incident: Incident, evidence: EvidenceSet) -> None:
+    for finding in DETECTORS[name].detect(incident, evidence):
+        assert from_json(Finding, to_json(Finding, finding)) == finding
+
+
+@given(incident=incidents(), evidence=evidence_sets)
+@settings(max_examples=60, deadline=None)
+def test_any_evidence_gives_a_diagnosis(incident: Incident, evidence: EvidenceSet) -> None:
+    result = diagnose(incident, evidence, playbook_for(incident.lead.name, load_playbooks()))
+    assert result.hypotheses
+    assert result.confidence_reason

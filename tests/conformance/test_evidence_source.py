@@ -1,0 +1,222 @@
+"""What every evidence source promises, over all of them and over everything that can go wrong behind them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from agent_sre.evidence.alert_source import AlertSource
+from agent_sre.evidence.evidence import Evidence, EvidenceSource, Fact, Gap, MetricSeries, Query
+from agent_sre.evidence.gather import gather
+from agent_sre.evidence.history import HistorySource
+from agent_sre.evidence.off import NotConfigured
+from agent_sre.evidence.prometheus.client import PrometheusClient, PrometheusSettings
+from agent_sre.evidence.prometheus.source import PrometheusSource
+from agent_sre.incident.incident import Incident
+from agent_sre.kit.clock import FakeClock, SystemClock
+from agent_sre.kit.errors import AgentSREError
+from agent_sre.kit.values import from_json, to_json
+from agent_sre.store.engine import StoreSettings, open_store
+from evidence.builders import NOW, STARTS_AT, an_alert, an_incident
+from fakes.prometheus import FAULTS, FakePrometheus, FakeSeries, refuse
+
+TOKEN = "s3cr3t-token-for-prometheus"
+POD = {"namespace": "shop", "pod": "cart-0"}
+
+Opened = AbstractAsyncContextManager[EvidenceSource]
+
+
+@contextlib.asynccontextmanager
+async def alert_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
+    yield AlertSource(FakeClock(NOW))
+
+
+@contextlib.asynccontextmanager
+async def history_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
+    store = open_store(StoreSettings(database_url=f"sqlite:///{tmp_path / 'x.db'}"))
+    yield HistorySource(store, FakeClock(NOW))
+    store.close()
+
+
+@contextlib.asynccontextmanager
+async def broken_history_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
+    store = open_store(StoreSettings(database_url=f"sqlite:///{tmp_path / 'x.db'}"))
+    (tmp_path / "x.db").unlink()
+    yield HistorySource(store, FakeClock(NOW))
+    store.close()
+
+
+@contextlib.asynccontextmanager
+async def prometheus_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
+    async with FakePrometheus() as fake, contextlib.aclosing(prometheus_at(fake.url)) as source:
+        for expression in ("memory_bytes > 200", "memory_bytes", 'up{job="api"}', 'up{job="api"} == 0'):
+            fake.answer(expression, *(FakeSeries(POD | {"job": "api", "cpu": str(number)}, 300) for number in range(40)))
+        fake.rule("HighMemory", "memory_bytes > 200")
+        fake.alerts = [{"labels": {"alertname": "HighMemory", **POD}, "state": "firing", "activeAt": "2026-11-23T06:00:00Z", "value": "300"}]
+        fake.targets = [{"labels": {"job": "api", "instance": "a"}, "health": "down", "lastError": "refused"}]
+        yield source
+
+
+@contextlib.asynccontextmanager
+async def unconfigured_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
+    yield NotConfigured("prometheus", "PROMETHEUS_URL")
+
+
+def prometheus_at(url: str) -> PrometheusSource:
+    # Five seconds of patience: the deadline of `gather` must be what ends a hanging query.
+    return PrometheusSource(PrometheusClient(PrometheusSettings(url=url, bearer_token=TOKEN, max_body_bytes=1 << 20)), FakeClock(NOW))
+
+
+SOURCES: dict[str, Callable[[Path], Opened]] = {
+    "alert": alert_source,
+    "history": history_source,
+    "history-broken": broken_history_source,
+    "prometheus": prometheus_source,
+    "off": unconfigured_source,
+}
+
+HOSTILE = 'x"} or up{a="\n\\`$1\x1b[31m\u202e'
+INCIDENTS: dict[str, Incident] = {
+    "usual": an_incident(an_alert("HighMemory", "memory_bytes > 200", POD)),
+    "down": an_incident(an_alert("ApiDown", 'up{job="api"} == 0', {"job": "api"})),
+    "bare": an_incident(replace(an_alert(), labels={}, severity_text="", name="unnamed")),
+    "several": an_incident(*(an_alert(f"A{number}", f"m{number} > {number}", {"pod": str(number)}) for number in range(30))),
+    "hostile": an_incident(an_alert(HOSTILE, HOSTILE, {HOSTILE: HOSTILE, "pod": HOSTILE, "job": HOSTILE}, annotations={HOSTILE: HOSTILE})),
+    "unreadable": an_incident(an_alert("A", "(" * 3_000 + "x", POD)),
+    "no-expression": an_incident(an_alert("HighMemory", "", POD)),
+    "no-url": an_incident(replace(an_alert(), generator_url="javascript:alert(1)")),
+    "ancient": an_incident(an_alert("A", "x > 1", POD, starts_at=datetime(1970, 1, 1, tzinfo=UTC))),
+    "future": an_incident(an_alert("A", "x > 1", POD, starts_at=datetime(9999, 1, 1, tzinfo=UTC))),
+    "resolved": an_incident(an_alert("A", "x > 1", POD, ends_at=STARTS_AT - timedelta(hours=1))),
+    "wide": an_incident(an_alert("A", "x > 1", {f"l{number}": "v" * 100 for number in range(300)})),
+    "long": an_incident(an_alert("n" * 9_000, "x > 1", {"pod": "p" * 9_000}, annotations={"summary": "s" * 200_000})),
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize("case", INCIDENTS)
+async def test_the_plan_is_pure_quick_and_fit_to_show(kind: str, case: str, tmp_path: Path) -> None:
+    async with SOURCES[kind](tmp_path) as source:
+        began = monotonic()
+        queries = source.plan(INCIDENTS[case], NOW)
+        assert monotonic() - began < 0.5
+        assert queries == source.plan(INCIDENTS[case], NOW)
+    assert queries
+    assert len(queries) <= 30
+    fingerprints = {alert.fingerprint for alert in INCIDENTS[case].alerts}
+    for query in queries:
+        assert (query.id, query.source) == ("", source.name)
+        assert query.kind
+        assert query.purpose
+        assert "\x1b" not in query.purpose
+        assert "\n" not in query.purpose
+        assert query.fingerprint in fingerprints | {""}
+        if query.window is not None:
+            assert query.window.start < query.window.end == NOW
+            assert query.window.step > timedelta(0)
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize("case", INCIDENTS)
+async def test_every_planned_query_ends_as_evidence_or_as_one_of_our_errors(kind: str, case: str, tmp_path: Path) -> None:
+    async with SOURCES[kind](tmp_path) as source:
+        for number, planned in enumerate(source.plan(INCIDENTS[case], NOW), 1):
+            found = await outcome(source, replace(planned, id=f"E{number:02d}"), INCIDENTS[case])
+            if isinstance(found, AgentSREError):
+                assert found.reason
+                assert "\n" not in str(found)
+            else:
+                check_evidence(found, f"E{number:02d}")
+                assert (found.query.kind, found.query.fingerprint) == (planned.kind, planned.fingerprint)
+
+
+async def outcome(source: EvidenceSource, query: Query, incident: Incident) -> Evidence | AgentSREError:
+    try:
+        return await source.fetch(query, incident)
+    except AgentSREError as error:
+        return error
+
+
+def check_evidence(evidence: Evidence, query_id: str) -> None:
+    """Bounded, finite, on one line, and the same after a trip through the store."""
+    assert evidence.id == evidence.query.id == query_id
+    assert evidence.summary
+    assert "\n" not in evidence.summary
+    assert "\x1b" not in evidence.summary
+    assert len(evidence.summary) < 2_000
+    assert evidence.took >= timedelta(0)
+    assert evidence.url == "" or evidence.url.startswith("http://127.0.0.1:")
+    assert "\n" not in evidence.url
+    series = [item for item in evidence.data if isinstance(item, MetricSeries)]
+    facts = [item for item in evidence.data if isinstance(item, Fact)]
+    assert len(series) <= 20
+    assert len(facts) <= 100
+    assert all(len(item.points) <= 240 for item in series)
+    assert len(to_json(Evidence, evidence)) < 500_000
+    assert from_json(Evidence, to_json(Evidence, evidence)) == evidence
+
+
+@pytest.mark.parametrize("kind", ["alert", "history", "prometheus"])
+async def test_a_healthy_source_answers_everything_about_a_usual_alert(kind: str, tmp_path: Path) -> None:
+    async with SOURCES[kind](tmp_path) as source:
+        for case in ("usual", "down"):
+            found = await gather(INCIDENTS[case], [source], clock=SystemClock(), deadline=timedelta(seconds=5))
+            assert found.gaps == ()
+            assert found.items
+
+
+@pytest.mark.parametrize("kind", ["history-broken", "off"])
+async def test_a_source_that_cannot_look_says_so_for_every_question(kind: str, tmp_path: Path) -> None:
+    async with SOURCES[kind](tmp_path) as source:
+        found = await gather(INCIDENTS["usual"], [source], clock=SystemClock(), deadline=timedelta(seconds=5))
+        planned = len(source.plan(INCIDENTS["usual"], NOW))
+    assert found.items == ()
+    assert len(found.gaps) == planned
+    assert {gap.reason for gap in found.gaps} == {"off": {"not_configured"}, "history-broken": {"store_unavailable"}}[kind]
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, "refuse"])
+async def test_whatever_prometheus_does_the_others_answer_and_the_deadline_holds(fault: str, tmp_path: Path) -> None:
+    async with FakePrometheus(secret=TOKEN, faults={"*": fault}) as fake, history_source(tmp_path) as history:
+        url = refuse() if fault == "refuse" else fake.url
+        quick = fault in ("hang", "slow")
+        async with contextlib.aclosing(prometheus_at(url)) as prometheus:
+            sources: list[EvidenceSource] = [prometheus, AlertSource(FakeClock(NOW)), history]
+            deadline = timedelta(seconds=0.3 if quick else 4)
+            began = monotonic()
+            found = await gather(INCIDENTS["down"], sources, clock=SystemClock(), deadline=deadline)
+            took = monotonic() - began
+    planned = sum(len(source.plan(INCIDENTS["down"], NOW)) for source in sources)
+    assert took < deadline.total_seconds() + 0.5
+    assert len(found.items) + len(found.gaps) == planned
+    assert {item.query.source for item in found.items} >= {"alert", "history"}
+    measured = [item for item in found.items if item.query.source == "prometheus"]
+    assert all(not item.data for item in measured)
+    assert not measured or fault == "no-data"  # an envelope without data has no rules, alerts or targets
+    for gap in found.gaps:
+        assert TOKEN not in gap.detail
+        assert gap.reason
+        assert from_json(Gap, to_json(Gap, gap)) == gap
+    assert len({item.query.id for item in found.items} | {gap.query.id for gap in found.gaps}) == planned
+
+
+async def test_no_address_out_of_a_payload_is_ever_called(tmp_path: Path) -> None:
+    async with FakePrometheus() as trap, FakePrometheus() as fake, history_source(tmp_path) as history:
+        bait = f"{trap.url}/graph?g0.expr=memory_bytes+%3E+200"
+        labels = POD | {"instance": trap.url.removeprefix("http://"), "job": trap.url}
+        alert = replace(an_alert("TargetDown", "", labels, annotations={"runbook_url": bait, "summary": bait}), generator_url=bait)
+        fake.faults["/api/v1/alerts"] = "redirect"
+        async with contextlib.aclosing(prometheus_at(fake.url)) as prometheus:
+            sources: list[EvidenceSource] = [prometheus, AlertSource(FakeClock(NOW)), history]
+            found = await gather(an_incident(alert), sources, clock=SystemClock(), deadline=timedelta(seconds=5))
+        assert trap.connections == 0
+        assert "memory_bytes > 200" in fake.expressions
+        assert [gap.reason for gap in found.gaps] == ["redirect"]
+        assert all(trap.url not in item.url for item in found.items)

@@ -1,0 +1,37 @@
+"""docs/reference/evidence.md and the sources say the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from agent_sre.evidence.alert_source import AlertSource
+from agent_sre.evidence.prometheus.client import PrometheusClient, PrometheusSettings
+from agent_sre.evidence.prometheus.source import PrometheusSource
+from agent_sre.kit.clock import FakeClock
+from evidence.builders import NOW, an_alert, an_incident
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "reference" / "evidence.md").read_text()
+
+
+def test_every_source_and_every_kind_of_query_has_a_heading() -> None:
+    headings: dict[str, list[str]] = {}
+    for level, name in re.findall(r"^##(#?) (?:Source|Kind): (\w+)$", PAGE, re.MULTILINE):
+        if level:
+            headings[list(headings)[-1]].append(name)
+        else:
+            headings[name] = []
+    prometheus = PrometheusSource(PrometheusClient(PrometheusSettings(url="http://p")), FakeClock(NOW))
+    two = an_incident(an_alert("A"), an_alert("B"))
+    assert headings == {
+        "alert": [query.kind for query in AlertSource(FakeClock(NOW)).plan(two, NOW)],
+        "history": ["recurrence", "related"],
+        "prometheus": list(prometheus._fetch_by_kind),
+    }
+
+
+def test_every_setting_of_prometheus_is_in_the_how_to() -> None:
+    page = (DOCS / "how-to" / "prometheus.md").read_text()
+    for name in PrometheusSettings.__dataclass_fields__:
+        assert "PROMETHEUS_URL" in page if name == "url" else f"`AGENT_SRE_PROMETHEUS_{name.upper()}`" in page, name
