@@ -138,7 +138,7 @@ class Exchange:
 
     @property
     def model(self) -> str:
-        return str(self.request.json.get("model", ""))
+        return str(self.request.json.get("model", "")) if self.request.body else ""
 
     def text(self) -> str:
         """What the model says to this request."""
@@ -820,10 +820,11 @@ def fill(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> An
         if choice in schema:
             return fill(schema[choice][0], root)
     if "allOf" in schema:
-        merged = {key: value for key, value in schema.items() if key != "allOf"}
-        for part in schema["allOf"]:
-            merged = {**merged, **part, "properties": {**merged.get("properties", {}), **part.get("properties", {})}}
-            merged["required"] = [*merged.get("required", []), *part.get("required", [])]
+        parts = [{key: value for key, value in schema.items() if key != "allOf"}, *schema["allOf"]]
+        merged = {key: value for part in parts for key, value in part.items()}
+        properties = {name: value for part in parts for name, value in part.get("properties", {}).items()}
+        if properties:
+            merged |= {"properties": properties, "required": [name for part in parts for name in part.get("required", ())]}
         return fill(merged, root)
     kind = schema.get("type", "object" if "properties" in schema else "string")
     return _FILL[kind[0] if isinstance(kind, list) else kind](schema, root)

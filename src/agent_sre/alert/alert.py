@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 UNNAMED = "unnamed"
 """The name of an alert without an `alertname`."""
@@ -48,6 +49,7 @@ _SEVERITY_WORDS = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
 def severity_of(text: str) -> Severity:
     """The severity that a label means, in any case: `"page"` is critical, an unheard word unknown."""
     word = text.strip().casefold()

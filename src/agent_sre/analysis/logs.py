@@ -249,7 +249,8 @@ def _tidy(masked: str) -> str:
 
 
 def _sample(line: str) -> str:
-    return cut(redact(one_line(line, _SAMPLE_LIMIT * 2)), _SAMPLE_LIMIT)
+    sample = redact(one_line(line, 2 * _SAMPLE_LIMIT))  # before it is cut: half a secret is none that a rule would know
+    return cut(sample, _SAMPLE_LIMIT)
 
 
 # Levels

@@ -12,7 +12,7 @@ from agent_sre.analysis.markdown import to_markdown
 from agent_sre.evidence.evidence import Evidence, EvidenceSet, Gap
 from agent_sre.evidence.playbook import PlaybookQuery, PlaybookStep
 from agent_sre.kit.redact import redact
-from agent_sre.kit.text import cut, one_line
+from agent_sre.kit.text import one_line
 
 FEWEST_RECOMMENDATIONS = 3
 MOST_RECOMMENDATIONS = 5
@@ -30,7 +30,9 @@ _ALWAYS_GOOD = (
 
 def said(text: str, limit: int = 200) -> str:
     """Somebody else's words, fit to stand in a sentence of ours: one line, no secrets, and no `[E02]` that we did not write."""
-    return cut(_CITATION.sub(r"(\1)", redact(one_line(text, limit * 2))), limit)
+    # redacted before it is cut, because half a secret is none that a rule would know
+    line = _CITATION.sub(r"(\1)", redact(one_line(text, limit * 2)))
+    return line if len(line) <= limit else f"{line[:limit]}…(+{max(len(line), len(text)) - limit})"
 
 
 def utc(instant: datetime) -> str:

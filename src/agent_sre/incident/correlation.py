@@ -1,10 +1,10 @@
 """Which alerts belong together. Pure: the ingester brings the candidates, this module decides and says why.
 
-Three reasons, strongest first:
+Three reasons, in the order they are looked at:
 
-1. the same alert fired again soon after it was resolved: flapping, not a new problem;
-2. the same subject: the pod, its Deployment and its volume claims are one patient;
-3. the same Alertmanager group, close in time: the operator's own `group_by` says so.
+1. the same subject as an open incident: the pod, its Deployment and its containers are one patient;
+2. the same Alertmanager group, close in time: the operator's own `group_by` says so;
+3. the same alert fires again soon after its incident was resolved: flapping, not a new problem (the ingester looks at this one).
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class MemberAlert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """One open or closed problem. `alerts` has the oldest member first; it is never empty."""
+    """One open or closed problem. `alerts` is never empty; the most severe member comes first, the oldest of those."""
 
     id: int
     group_key: str  # Alertmanager's, empty where the sender gave none
@@ -68,6 +68,10 @@ class Incident:
     acknowledged_at: datetime | None
     resolved_at: datetime | None
 
+    def __post_init__(self) -> None:
+        ordered = sorted(self.alerts, key=lambda alert: (alert.severity.priority, alert.starts_at, alert.id))
+        object.__setattr__(self, "alerts", tuple(ordered))
+
     @property
     def key(self) -> str:
         """What people call it: `INC-118`."""
@@ -75,8 +79,8 @@ class Incident:
 
     @property
     def lead(self) -> MemberAlert:
-        """The alert that speaks for the incident: the most severe one, the oldest of those."""
-        return min(self.alerts, key=lambda alert: (alert.severity.priority, alert.starts_at, alert.id))
+        """The alert that speaks for the incident."""
+        return self.alerts[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

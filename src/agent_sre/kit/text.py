@@ -30,4 +30,8 @@ def clean(text: str, limit: int = 4096) -> str:
 
 def one_line(text: str, limit: int = 300) -> str:
     """`clean`, with every run of white space folded into one space."""
-    return cut(" ".join(clean(text, limit * 4).split()), limit)
+    line = " ".join(clean(text, limit * 4).split())
+    if len(line) <= limit:
+        return line
+    # what `clean` cut off already is missing too
+    return f"{line[:limit]}…(+{(len(line) if len(text) <= limit * 4 else len(text)) - limit})"

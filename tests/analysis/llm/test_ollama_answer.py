@@ -92,11 +92,15 @@ def test_a_count_that_is_none_is_unknown(count: str) -> None:
         (b'{"done":true,"done_reason":"length"}', "cut_off"),
         (b'{"done":true,"done_reason":"unload"}', "incomplete"),
         (b'{"done":true,"done_reason":["stop"]}', "incomplete"),
-        (b'{"done":true}', "invalid"),
     ],
 )
 def test_each_bad_line_has_its_reason(line: bytes, reason: str) -> None:
     assert reason_of(token("It is "), line + b"\n") == reason
+
+
+def test_an_answer_without_words_is_invalid() -> None:
+    assert reason_of(b'{"done":true}') == "invalid"
+    assert reason_of(token(" \n"), DONE) == "invalid"
 
 
 def test_a_message_without_content_is_only_progress() -> None:
@@ -120,9 +124,10 @@ def test_halves_that_stay_alone_become_replacement_characters() -> None:
 
 def test_a_line_without_end_is_given_up() -> None:
     reader = AnswerReader()
+    for _ in range(MAX_LINE_BYTES // 65536):
+        assert reader.feed(b"x" * 65536) is None
     with pytest.raises(Unusable, match="one line"):
-        for _ in range(MAX_LINE_BYTES // 65536 + 1):
-            reader.feed(b"x" * 65536)
+        reader.feed(b"x")
 
 
 def test_a_line_of_too_many_objects_is_given_up() -> None:

@@ -77,7 +77,7 @@ async def failure_of(model: OllamaModel, prompt: str = PROMPT, budget: Budget = 
 
 
 def calls(outcome: str, model: str = PRIMARY) -> float:
-    return metrics.REQUESTS.labels(provider="ollama", model=model, outcome=outcome)._value.get()
+    return float(metrics.REQUESTS.labels(provider="ollama", model=model, outcome=outcome)._value.get())
 
 
 # What is asked
@@ -429,7 +429,7 @@ async def test_an_old_server_that_ignores_truncate_is_found_out() -> None:
 
 
 async def test_a_loaded_model_gets_less_time_for_its_first_token() -> None:
-    changes = {"first_token": ms(100), "first_token_cold": timedelta(seconds=2)}
+    changes: dict[str, Any] = {"first_token": ms(100), "first_token_cold": timedelta(seconds=2)}
     async with FakeOllama("slow first token", slow_seconds=0.3, loaded=[PRIMARY]) as fake, model_on(fake, **changes) as model:
         failure = await failure_of(model)
         assert failure.reason == "timeout"
