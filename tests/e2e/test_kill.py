@@ -43,20 +43,21 @@ class Load:
 
     def _run(self, seed: int) -> None:
         chance = random.Random(seed)
-        mine: list[str] = []
+        mine: list[tuple[str, str]] = []  # pod and severity of what may be resolved
         while not self._stop.is_set():
             with self._lock:
                 self._number += 1
                 pods = [f"p{self._number}x{index}" for index in range(chance.choice((1, 1, 3)))]
-            alerts = [firing("Killed", chance.choice(("critical", "warning")), deployment=pod, namespace="load") for pod in pods]
+            severity = chance.choice(("critical", "warning"))
+            alerts = [firing("Killed", severity, deployment=pod, namespace="load") for pod in pods]
             resolving = mine.pop(0) if len(mine) > 5 and chance.random() < 0.3 else None
             if resolving is not None:
-                alerts.append({**firing("Killed", "warning", deployment=resolving, namespace="load"), "status": "resolved"})
+                alerts.append({**firing("Killed", resolving[1], deployment=resolving[0], namespace="load"), "status": "resolved"})
             if self._post(message(*alerts)):
                 with self._lock:
                     self.acknowledged += pods
-                    self.resolved |= {resolving} if resolving else set()
-                mine += pods
+                    self.resolved |= {resolving[0]} if resolving else set()
+                mine += [(pod, severity) for pod in pods]
             time.sleep(chance.uniform(0, 0.05))
 
     def _post(self, body: object) -> bool:

@@ -25,7 +25,8 @@ from agent_sre.kit.times import format_instant
 _MOST_TOPICS = 3
 _MOST_SHOWN_TEMPLATES = 8
 _MOST_CLUES = 6
-_READ_CHARACTERS = 20_000  # of a question; logs are read whole
+_READ_CHARACTERS = 8_000  # of a question; logs are read whole
+_SENTENCE_CHARACTERS = 300  # patterns are searched sentence by sentence: on a long text, one with `.*` would take quadratic time
 _NOT_RUN = "this is advice, nothing was measured"
 
 
@@ -242,13 +243,15 @@ def topics_of(message: str, playbooks: Sequence[Playbook]) -> tuple[Playbook, ..
 
     Among patterns the longest match wins: "out of memory" says more than "memory".
     """
-    words = {word.casefold() for word in re.findall(r"[A-Za-z][A-Za-z0-9_]{3,}", message)}
+    text = message[:_READ_CHARACTERS]
+    words = {word.casefold() for word in re.findall(r"[A-Za-z][A-Za-z0-9_]{3,}", text)}
     by_name = [playbook for playbook in playbooks if any(alert.casefold() in words for alert in playbook.alerts)]
-    matches = [(_longest_match(playbook, message), place) for place, playbook in enumerate(playbooks) if playbook not in by_name]
+    sentences = [sentence[:_SENTENCE_CHARACTERS] for sentence in re.split(r"[\n.!?;]+\s*", text) if sentence]
+    matches = [(_longest_match(playbook, sentences), place) for place, playbook in enumerate(playbooks) if playbook not in by_name]
     by_pattern = [playbooks[place] for length, place in sorted(matches, key=lambda match: -match[0]) if length > 2]
-    subject = _subject_in(message)
+    subject = _subject_in(text)
     chosen = [playbook for playbook in [*by_name, *by_pattern] if playbook.name != GENERIC][:_MOST_TOPICS]
-    return tuple(fill(playbook, _values(playbook, subject, message, words)) for playbook in chosen)
+    return tuple(fill(playbook, _values(playbook, subject, text, words)) for playbook in chosen)
 
 
 def _values(playbook: Playbook, subject: Subject, message: str, words: set[str]) -> dict[str, str]:
@@ -259,9 +262,10 @@ def _values(playbook: Playbook, subject: Subject, message: str, words: set[str])
     return values
 
 
-def _longest_match(playbook: Playbook, message: str) -> int:
-    lengths = (len(match.group()) for pattern in playbook.patterns if (match := re.search(pattern, message, re.IGNORECASE)))
-    return max(lengths, default=0)
+def _longest_match(playbook: Playbook, sentences: Sequence[str]) -> int:
+    patterns = [re.compile(pattern, re.IGNORECASE) for pattern in playbook.patterns]
+    found = (pattern.search(sentence) for pattern in patterns for sentence in sentences)
+    return max((len(match.group()) for match in found if match), default=0)
 
 
 _NAMED = re.compile(

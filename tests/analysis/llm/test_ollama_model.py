@@ -29,23 +29,17 @@ PROMPT = "E01 memory of pod shop-7d4 is 1.9Gi of 2Gi, rising since 06:12 UTC. Wh
 LONG_PROMPT = "E07 metric container_memory_working_set_bytes now=1.71Gi limit=2Gi slope=+0.8Gi/h\n" * 120
 ODD_TEXT = 'Größe 5 µs, 内存不足 🔥 e\u0301, <b> & "quoted" \\ tab\tend'
 SCHEMA = {"type": "object", "required": ["b_cause"], "properties": {"b_cause": {"enum": ["H1", "unknown"]}}}
-BUDGET = Budget(total=timedelta(seconds=3), max_output_tokens=400)
-SLACK_SECONDS = 0.5
+BUDGET = Budget(total=timedelta(seconds=10), max_output_tokens=400)
+SLACK_SECONDS = 1.0
 
 
 def ms(milliseconds: float) -> timedelta:
     return timedelta(milliseconds=milliseconds)
 
 
-SETTINGS = OllamaSettings(
-    total=timedelta(seconds=3),
-    connect=ms(300),
-    first_token=ms(150),
-    first_token_cold=ms(200),
-    between_tokens=ms(120),
-    load=ms(300),
-    retry_pause=ms(5),
-)
+# Patient, so that a busy machine changes no result; where patience is what is tested, IMPATIENT shortens it.
+SETTINGS = OllamaSettings(total=timedelta(seconds=10), first_token=timedelta(seconds=8), retry_pause=ms(5))
+IMPATIENT: dict[str, Any] = {"first_token": ms(250), "first_token_cold": ms(250), "between_tokens": ms(150), "load": ms(150)}
 
 
 @asynccontextmanager
@@ -265,7 +259,8 @@ def test_every_behaviour_of_the_fake_has_its_test() -> None:
 @pytest.mark.parametrize(("behaviour", "reason", "asked"), FAULTS, ids=[name for name, _, _ in FAULTS])
 async def test_each_fault_has_its_reason(behaviour: str, reason: str, asked: int) -> None:
     before = calls(reason)
-    async with FakeOllama(behaviour, loaded=[PRIMARY]) as fake, model_on(fake) as model:
+    patience = IMPATIENT if reason == "timeout" else {}
+    async with FakeOllama(behaviour, loaded=[PRIMARY]) as fake, model_on(fake, **patience) as model:
         failure = await failure_of(model, LONG_PROMPT)
     assert failure.reason == reason, str(failure)
     assert len(fake.chats) == asked
@@ -307,7 +302,7 @@ async def test_a_server_that_is_not_there_is_unavailable_at_once() -> None:
 
 async def test_a_server_that_does_not_speak_tls_is_unavailable() -> None:
     async with FakeOllama() as fake:
-        model = OllamaModel(replace(SETTINGS, url=fake.url.replace("http:", "https:")), SystemClock())
+        model = OllamaModel(replace(SETTINGS, url=fake.url.replace("http:", "https:"), connect=ms(300)), SystemClock())
         assert (await failure_of(model)).reason == "unavailable"
         await model.close()
 
@@ -318,7 +313,7 @@ async def test_a_slow_error_text_does_not_cost_the_reason() -> None:
         await exchange.chunk(b'{"error":')
         await exchange.wait()
 
-    async with FakeOllama(slow_words) as fake, model_on(fake, first_token_cold=timedelta(seconds=2)) as model:
+    async with FakeOllama(slow_words) as fake, model_on(fake) as model:
         assert (await failure_of(model)).reason == "server_error"
 
 
@@ -335,11 +330,11 @@ async def test_what_may_pass_is_tried_once_more(once: str) -> None:
 
 async def test_no_second_try_where_none_would_fit_into_the_budget() -> None:
     async def late_503(exchange: Exchange) -> None:
-        if not await exchange.wait(0.12):
+        if not await exchange.wait(0.4):
             await BEHAVIOURS["503 busy"](exchange)
 
     async with FakeOllama(late_503) as fake, model_on(fake) as model:
-        assert (await failure_of(model, budget=replace(BUDGET, total=ms(230)))).reason == "busy"
+        assert (await failure_of(model, budget=replace(BUDGET, total=ms(750)))).reason == "busy"
     assert len(fake.chats) == 1
 
 
@@ -379,7 +374,7 @@ async def test_without_another_model_nobody_else_is_asked(fallback: str) -> None
 async def test_cloud_models_are_refused_before_anything_is_sent(name: str) -> None:
     async with FakeOllama(models=[name]) as fake, model_on(fake, model_name=name) as model:
         assert (await failure_of(model)).reason == "cloud_model"
-        assert not (await model.check(timedelta(seconds=1))).connected
+        assert not (await model.check(timedelta(seconds=5))).connected
         await model.warm_up()
     assert [request.path for request in fake.requests] == ["/api/version"]
 
@@ -393,7 +388,7 @@ async def test_a_cloud_fallback_is_refused_too() -> None:
 async def test_cloud_models_are_used_where_that_is_allowed() -> None:
     async with FakeOllama(models=["glm-4.6:cloud"]) as fake, model_on(fake, model_name="glm-4.6:cloud", allow_cloud=True) as model:
         assert (await ask(model)).model == "glm-4.6:cloud"
-        assert (await model.check(timedelta(seconds=1))).connected
+        assert (await model.check(timedelta(seconds=5))).connected
 
 
 # The size of the prompt
@@ -429,8 +424,7 @@ async def test_an_old_server_that_ignores_truncate_is_found_out() -> None:
 
 
 async def test_a_loaded_model_gets_less_time_for_its_first_token() -> None:
-    changes: dict[str, Any] = {"first_token": ms(100), "first_token_cold": timedelta(seconds=2)}
-    async with FakeOllama("slow first token", slow_seconds=0.3, loaded=[PRIMARY]) as fake, model_on(fake, **changes) as model:
+    async with FakeOllama("slow first token", slow_seconds=0.3, loaded=[PRIMARY]) as fake, model_on(fake, first_token=ms(100)) as model:
         failure = await failure_of(model)
         assert failure.reason == "timeout"
         assert "the model is loaded" in str(failure)
@@ -484,7 +478,7 @@ async def test_cancelling_closes_the_connection_and_frees_the_turn() -> None:
         arrived.set()
         await exchange.wait()
 
-    async with FakeOllama(hang) as fake, model_on(fake, first_token_cold=timedelta(seconds=3)) as model:
+    async with FakeOllama(hang) as fake, model_on(fake) as model:
         call = asyncio.create_task(ask(model))
         await asyncio.wait_for(arrived.wait(), 2)
         call.cancel()
@@ -509,7 +503,7 @@ async def test_after_three_failures_the_server_is_left_alone_for_half_a_minute()
         assert failure.reason == "circuit_open"
         assert "30 s" in str(failure)
         assert len(fake.requests) == asked
-        assert "left alone" in (await model.check(timedelta(seconds=1))).detail
+        assert "left alone" in (await model.check(timedelta(seconds=5))).detail
 
         clock.advance(timedelta(seconds=31))
         assert (await failure_of(model)).reason == "server_error"  # the probe
@@ -523,7 +517,7 @@ async def test_after_three_failures_the_server_is_left_alone_for_half_a_minute()
 
 async def test_only_one_call_is_the_probe() -> None:
     clock = FakeClock()
-    async with FakeOllama("504 gateway") as fake, model_on(fake, clock, concurrency=2, first_token_cold=timedelta(seconds=2)) as model:
+    async with FakeOllama("504 gateway") as fake, model_on(fake, clock, concurrency=2) as model:
         for _ in range(3):
             await failure_of(model)
         clock.advance(timedelta(seconds=31))
@@ -553,15 +547,15 @@ async def test_failures_of_an_answering_server_do_not_open_the_circuit() -> None
 
 async def test_check_names_the_model_that_would_answer() -> None:
     async with FakeOllama() as fake, model_on(fake) as model:
-        health = await model.check(timedelta(seconds=1))
+        health = await model.check(timedelta(seconds=5))
         assert (health.connected, health.model, health.reason) == (True, PRIMARY, "")
         assert health.detail == f"Ollama 0.33.0 at {fake.url} has {PRIMARY}."
         fake.models = [FALLBACK]
-        health = await model.check(timedelta(seconds=1))
+        health = await model.check(timedelta(seconds=5))
         assert (health.connected, health.model) == (True, FALLBACK)
         assert f"does not have {PRIMARY}; {FALLBACK} is used instead" in health.detail
         fake.models = ["llama3.2:3b"]
-        health = await model.check(timedelta(seconds=1))
+        health = await model.check(timedelta(seconds=5))
         assert (health.connected, health.model, health.reason) == (False, PRIMARY, "model_missing")
         assert "ollama create" in health.detail
     assert {request.path for request in fake.requests} == {"/api/version", "/api/tags"}
@@ -570,12 +564,12 @@ async def test_check_names_the_model_that_would_answer() -> None:
 @pytest.mark.parametrize(("configured", "listed"), [("bruno-sre", "bruno-sre:latest"), ("bruno-sre:latest", "bruno-sre")])
 async def test_check_knows_that_no_tag_means_latest(configured: str, listed: str) -> None:
     async with FakeOllama(models=[listed]) as fake, model_on(fake, model_name=configured) as model:
-        assert (await model.check(timedelta(seconds=1))).connected
+        assert (await model.check(timedelta(seconds=5))).connected
 
 
 async def test_check_does_not_take_another_tag_for_the_model() -> None:
     async with FakeOllama(models=["bruno-sre:old", "bruno-sre-latest"]) as fake, model_on(fake) as model:
-        assert (await model.check(timedelta(seconds=1))).reason == "model_missing"
+        assert (await model.check(timedelta(seconds=5))).reason == "model_missing"
 
 
 @pytest.mark.parametrize(
@@ -604,9 +598,10 @@ async def test_check_does_not_take_another_tag_for_the_model() -> None:
 async def test_check_says_why_not(path: str, behaviour: str, reason: str) -> None:
     async with FakeOllama() as fake, model_on(fake) as model:
         fake.behave(behaviour, path=path)
+        timeout = ms(200) if reason == "timeout" else timedelta(seconds=5)
         started = asyncio.get_running_loop().time()
-        health = await model.check(ms(300))
-        assert asyncio.get_running_loop().time() - started < 0.3 + SLACK_SECONDS
+        health = await model.check(timeout)
+        assert asyncio.get_running_loop().time() - started < timeout.total_seconds() + SLACK_SECONDS
     assert not health.connected
     assert health.reason == reason, health.detail
     assert health.model == PRIMARY
@@ -617,14 +612,14 @@ async def test_check_refuses_a_local_name_for_a_remote_model() -> None:
     listed = {"models": [{"name": PRIMARY, "model": PRIMARY, "remote_model": "gpt-oss:120b", "remote_host": "https://ollama.com:443"}]}
     async with FakeOllama() as fake, model_on(fake) as model:
         fake.behave(status(200, listed), path="/api/tags")
-        assert (await model.check(timedelta(seconds=1))).reason == "cloud_model"
+        assert (await model.check(timedelta(seconds=5))).reason == "cloud_model"
 
 
 async def test_check_of_a_dead_server_comes_back() -> None:
     async with FakeOllama() as fake:
         url = fake.url
     model = OllamaModel(replace(SETTINGS, url=url), SystemClock())
-    health = await model.check(timedelta(seconds=1))
+    health = await model.check(timedelta(seconds=5))
     assert (health.connected, health.reason) == (False, "unavailable")
     await model.close()
 
@@ -654,7 +649,7 @@ async def test_warm_up_loads_the_fallback_where_the_model_is_missing() -> None:
 @pytest.mark.parametrize("behaviour", ["hang before the first token", "500 memory", "404 no model", "reset mid-stream", "garbage", "200 HTML"])
 async def test_warm_up_only_logs_what_went_wrong(behaviour: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "agent_sre")
-    async with FakeOllama(behaviour) as fake, model_on(fake) as model:
+    async with FakeOllama(behaviour) as fake, model_on(fake, **IMPATIENT) as model:
         await model.warm_up()
     assert "Ollama" in caplog.text
     assert all(record.levelno == logging.INFO for record in caplog.records)
@@ -666,7 +661,7 @@ async def test_warm_up_only_logs_what_went_wrong(behaviour: str, caplog: pytest.
 async def test_the_log_says_that_the_model_is_asked_and_never_what(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     prompt = "E01 the canary sings in pod shop-7d4 at the mine, and nobody may read it in a log file"
-    async with FakeOllama(answer=lambda _: "The canary is well.") as fake, model_on(fake) as model:
+    async with FakeOllama(answer=lambda _: "The canary is well.") as fake, model_on(fake, **IMPATIENT) as model:
         await ask(model, prompt)
         for behaviour in ("400 with the prompt", "500 memory", "stall mid-stream", "length"):
             fake.behave(behaviour)
@@ -686,14 +681,14 @@ async def test_credentials_of_the_url_go_into_the_header_and_nowhere_else(caplog
     seen: list[str] = []
     async with FakeOllama(loaded=[PRIMARY]) as fake:
         url = fake.url.replace("//", "//bob:pa%20ss-sesame@")
-        model = OllamaModel(replace(SETTINGS, url=url, circuit_failures=1000), SystemClock())
+        model = OllamaModel(replace(SETTINGS, url=url, circuit_failures=1000, **IMPATIENT), SystemClock())
         await ask(model)
         assert fake.chats[0].headers["authorization"] == f"Basic {encoded}"
         for behaviour in ("401 unauthorized", "302 elsewhere", "reset mid-stream", "hang before the first token", "404 no page", "not HTTP"):
             fake.behave(behaviour)
             failure = await failure_of(model)
             seen += [str(failure), repr(failure), repr(failure.__cause__), repr(failure.__context__)]
-        seen.append((await model.check(timedelta(seconds=1))).detail)
+        seen.append((await model.check(timedelta(seconds=5))).detail)
         await model.warm_up()
     seen += [str(await failure_of(model)), repr(replace(SETTINGS, url=url)), model.url]
     await model.close()
@@ -710,7 +705,7 @@ async def test_redirects_are_never_followed() -> None:
             assert (await failure_of(model)).reason == "rejected"
         for path in ("/api/version", "/api/tags", "/api/ps"):
             fake.behave(status(307, b"", "text/plain", Location=f"{elsewhere.url}{path}"), path=path)
-        assert not (await model.check(timedelta(seconds=1))).connected
+        assert not (await model.check(timedelta(seconds=5))).connected
         await model.warm_up()
     assert elsewhere.requests == []
 
@@ -837,6 +832,6 @@ async def test_any_bytes_in_place_of_http_give_a_completion_or_a_reason(
     for path in ("/api/chat", "/api/tags"):
         fake.behave(raw(head + content), path=path)
     await completes_or_fails(model)
-    health = await model.check(timedelta(seconds=1))
+    health = await model.check(timedelta(seconds=5))
     assert health.connected or health.reason in REASONS
 
