@@ -57,7 +57,7 @@ class Client(asyncio.Protocol):
         elif self._transport:
             self._transport.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio names it)
         if not self.done.done():
             self.done.set_result(None)
 

@@ -100,9 +100,9 @@ def field_docstrings(kind: type) -> Mapping[str, str]:
         raise TypeError(f"{kind} is not a class")
     found: dict[str, str] = {}
     for item, below in zip(definition.body, definition.body[1:], strict=False):
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and isinstance(below, ast.Expr):
-            if isinstance(below.value, ast.Constant) and isinstance(below.value.value, str):
-                found[item.target.id] = inspect.cleandoc(below.value.value)
+        match item, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
+                found[name] = inspect.cleandoc(words)
     return found
 
 

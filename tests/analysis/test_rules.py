@@ -126,6 +126,13 @@ def test_one_alert_takes_a_millisecond_or_two() -> None:
     assert min(took) < 0.002
 
 
+@pytest.mark.parametrize("name", ["pod" * 40_000, "x" * 500_000, "[E01]" * 20_000, "\u202e" * 100_000])
+def test_a_monstrous_alert_name_costs_no_seconds(name: str) -> None:
+    began = perf_counter()
+    assert_whole(alert_analysis(alert({"alertname": name, "pod": name, "namespace": name}, {"summary": name}), PLAYBOOKS, NOW))
+    assert perf_counter() - began < 1
+
+
 @pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda playbook: playbook.name)
 def test_every_playbook_renders_with_all_labels_and_with_none(playbook: Playbook) -> None:
     alert_name = playbook.alerts[0] if playbook.alerts else "SomethingNobodyKnows"
@@ -170,7 +177,7 @@ def test_what_was_measured_is_told_with_its_id_and_what_was_not_with_its_reason(
     measured = next(line for line in analysis.observations if line.startswith("Measured:"))
     assert measured.endswith("value is 99.0 (threshold > 80.0) [E01]")
     assert "after a steady climb" in measured
-    assert any(line.startswith("Before: 4th time in 7 d. fired 3 times before") and line.endswith("[E02]") for line in analysis.observations)
+    assert any(line.startswith("Before: 4th time in 7 d – fired 3 times before") and line.endswith("[E02]") for line in analysis.observations)
     assert analysis.root_cause.startswith("Most likely: A memory leak. [E01]")
     assert analysis.confidence is Confidence.MEDIUM
     assert "Prometheus did not answer within 1.2 s." in analysis.markdown
@@ -410,3 +417,12 @@ def test_fixed_clock_gives_fixed_words() -> None:
     evidence = evidence_set(value(CLIMB), recurrence(3), targets(target("EOF")), answer("prometheus", "active", number=6))
     assert analyse(incident, evidence) == analyse(incident, evidence)
     assert datetime.now(UTC).isoformat()[:16] not in analyse(incident, evidence).markdown
+
+
+def test_the_reference_names_every_field_of_the_json() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "analysis.md").read_text(encoding="utf-8")
+    named = {name.removesuffix("[]") for name in re.findall(r"`([a-z_]+(?:\[\])?)`", page)}
+    document = analysis_json(analyse(an_incident(an_alert(labels=POD)), evidence_set(value(CLIMB), OFF)))
+    assert set(document) <= named
+    for part in ("evidence", "gaps", "hypotheses", "investigation_queries", "recommendations"):
+        assert set(document[part][0]) <= named

@@ -201,7 +201,7 @@ def _answer(item: Evidence, findings: Sequence[Finding]) -> str:
     lead_in = _LEAD_IN.get(item.query.kind) or said(item.query.source, 40).capitalize()
     seen = "; ".join(said(finding.summary, 300) for finding in findings)
     summary = "" if item.query.kind in _QUIET else said(item.summary, 400)
-    return cited(f"{lead_in}: {'. '.join(part for part in (seen, summary) if part)}", [item.id])
+    return cited(f"{lead_in}: {' – '.join(part for part in (seen, summary) if part)}", [item.id])
 
 
 def _members(incident: Incident) -> Iterable[str]:

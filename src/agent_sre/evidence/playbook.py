@@ -120,8 +120,9 @@ def playbook_for(alert_name: str, playbooks: Sequence[Playbook]) -> Playbook:
     for playbook in playbooks:
         if alert_name in playbook.alerts:
             return playbook
+    start = alert_name[:_TEXT_LIMIT]  # a pattern with `.*` takes quadratic time, and a sender may send a name of a megabyte
     for playbook in playbooks:
-        if any(_pattern(pattern).search(alert_name) for pattern in playbook.patterns):
+        if any(_pattern(pattern).search(start) for pattern in playbook.patterns):
             return playbook
     return playbooks[-1]
 
