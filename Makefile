@@ -39,6 +39,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.locks
+	$(BIN)/python -m tools.reference --check
 
 bench: setup
 	$(BIN)/python -m bench

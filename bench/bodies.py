@@ -44,7 +44,7 @@ def _alert(group: int, number: int, common: dict[str, str]) -> dict[str, object]
             "pod": pod,
             "prometheus": "monitoring/k8s",
             "reason": "CrashLoopBackOff",
-                "uid": f"{fingerprint(group, number)[:8]}-4b1e-4c53-9d5a-{number:012x}",
+            "uid": f"{fingerprint(group, number)[:8]}-4b1e-4c53-9d5a-{number:012x}",
         },
         "annotations": {
             "description": f"Pod {namespace}/{pod} (checkout) is in waiting state (reason: CrashLoopBackOff) on cluster eu-west-1.",

@@ -1,9 +1,9 @@
 """The servers that are compared. Prints its port, serves until a signal comes.
 
-    service   the whole product: route, inbox, ingester, worker
-    store     the product's route and inbox; nothing works behind it
-    nostore   the product's route, with an inbox that says yes at once
-    echo      a bare asyncio protocol that reads a whole request and says yes: no HTTP library, no framework
+service   the whole product: route, inbox, ingester, worker
+store     the product's route and inbox; nothing works behind it
+nostore   the product's route, with an inbox that says yes at once
+echo      a bare asyncio protocol that reads a whole request and says yes: no HTTP library, no framework
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The reference pages that are made from the code: settings and command line.
 
-    python -m tools.reference            writes them
-    python -m tools.reference --check    exit status 1 where a page differs from the code
+python -m tools.reference            writes them
+python -m tools.reference --check    exit status 1 where a page differs from the code
 """
 
 from __future__ import annotations

@@ -15,13 +15,14 @@ from fastapi import FastAPI
 from agent_sre.alert.inbox import Inbox
 from agent_sre.analysis.agent import Agent
 from agent_sre.analysis.analysis import Analysis
+from agent_sre.analysis.llm.model import Budget
 from agent_sre.analysis.llm.ollama import OllamaModel
 from agent_sre.analysis.rules import rules_analysis
 from agent_sre.config.config import Config
 from agent_sre.evidence.alert_source import AlertSource
 from agent_sre.evidence.evidence import EvidenceSet
 from agent_sre.evidence.history import HistorySource
-from agent_sre.evidence.off import NotConfigured
+from agent_sre.evidence.off import NotBuilt, NotConfigured
 from agent_sre.evidence.playbook import Playbook, load_playbooks, playbook_for
 from agent_sre.evidence.prometheus.client import PrometheusClient
 from agent_sre.evidence.prometheus.source import PrometheusSource
@@ -120,6 +121,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         sources=(AlertSource(clock), HistorySource(store, clock), prometheus_source),
         playbooks=playbooks,
         model=model,
+        budget=Budget(total=config.ollama.total, max_output_tokens=config.ollama.max_output_tokens),
         settings=config.agent,
     )
     worker = Worker(
@@ -146,10 +148,8 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         on_investigate=investigate,
         on_cancelled=worker.cancel,
     )
-    sweep = Sweep(
-        store=store, queue=queue, clock=clock, settings=config.investigation, keep_bodies=config.inbox.keep_bodies
-    )
-    checked: Sequence[Checked] = (prometheus_source, *(NotConfigured(name, setting) for name, setting in _NOT_BUILT))
+    sweep = Sweep(store=store, queue=queue, clock=clock, settings=config.investigation, keep_bodies=config.inbox.keep_bodies)
+    checked: Sequence[Checked] = (prometheus_source, *(NotBuilt(name) for name in _NOT_BUILT))
     health = Health(
         store=store,
         queue=queue,
@@ -197,12 +197,8 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
     )
 
 
-_NOT_BUILT = (
-    ("alertmanager", "ALERTMANAGER_URL"),
-    ("loki", "LOKI_URL"),
-    ("kubernetes", "KUBECONFIG"),
-)
-"""Sources of the contract that this version cannot ask. `/health` shows them as off."""
+_NOT_BUILT = ("alertmanager", "loki", "kubernetes")
+"""Sources that this version cannot ask, whatever is set. `/health` shows them as off."""
 
 
 def rules_without_evidence(playbooks: Sequence[Playbook]) -> RulesReport:

@@ -212,9 +212,7 @@ def test_any_labels_have_a_subject_that_can_be_shown_and_compared(sent: dict[str
 # Roles
 
 
-@pytest.mark.parametrize(
-    "name", ["Watchdog", "DeadMansSwitch", "DeadManSwitch", "PrometheusDeadMansSwitch", "dead_mans_snitch", "AlwaysFiring"]
-)
+@pytest.mark.parametrize("name", ["Watchdog", "DeadMansSwitch", "DeadManSwitch", "PrometheusDeadMansSwitch", "dead_mans_snitch", "AlwaysFiring"])
 def test_what_fires_always_is_a_heartbeat(name: str) -> None:
     assert role_of({"alertname": name}) is AlertRole.HEARTBEAT
 

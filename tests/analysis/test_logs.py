@@ -183,7 +183,7 @@ def test_first_and_last_time_cover_all_templates() -> None:
         ("error: HTTP status=429 from api", "rate-limited"),
         ("ERROR: deadlock detected", "deadlock"),
         ("KeyError: 'DB_URL'", "missing-configuration"),
-        ("Failed to pull image \"x\": manifest unknown", "image-pull"),
+        ('Failed to pull image "x": manifest unknown', "image-pull"),
         ("Liveness probe failed: HTTP probe failed with statuscode: 500", "probe"),
         ("leader election lost", "leader-election"),
         ('1.1.1.1 "GET / HTTP/1.1" 503 1', "upstream"),

@@ -58,9 +58,7 @@ def analysis_of(word: Callable[[], str]) -> Analysis:
     subject = Subject(kind="Pod", name=word())
     query = Query(id="E01", source=word(), kind=word(), expression=word(), purpose=word())
     fact = Fact(name=word(), text=word(), values={word(): word()})
-    evidence = Evidence(
-        id="E01", query=query, subject=subject, data=(fact,), summary=word(), collected_at=NOW, took=timedelta(0), url=word()
-    )
+    evidence = Evidence(id="E01", query=query, subject=subject, data=(fact,), summary=word(), collected_at=NOW, took=timedelta(0), url=word())
     return Analysis(
         task_type=word(),
         title=word(),
@@ -221,9 +219,7 @@ def test_recommendations_are_one_numbered_list_with_labels_and_whole_blocks() ->
     assert sum(token.type == "ordered_list_open" for token in tokens) == 1
 
 
-@pytest.mark.parametrize(
-    "command", ["a\n```\nb", "````", "x `y` ```z```", "line\n\n\nline", "  indented\n\ttab", "~~~\nx\n~~~", "1. x\n# y\n- z"]
-)
+@pytest.mark.parametrize("command", ["a\n```\nb", "````", "x `y` ```z```", "line\n\n\nline", "  indented\n\ttab", "~~~\nx\n~~~", "1. x\n# y\n- z"])
 def test_a_block_survives_what_it_holds(command: str) -> None:
     recommendations = (Recommendation(id="A1", horizon=Horizon.IMMEDIATE, text="do", command=command, language="bash"),)
     markdown = to_markdown(replace(cart_analysis(), recommendations=recommendations, investigation_queries=()))
@@ -240,7 +236,7 @@ def test_a_query_that_a_recommendation_shows_is_not_shown_twice() -> None:
 
 
 def test_a_common_result_is_said_once() -> None:
-    queries = tuple(InvestigationQuery(language="promql", text=f"up{{n=\"{n}\"}}", why="w", returned="not run (off)") for n in range(3))
+    queries = tuple(InvestigationQuery(language="promql", text=f'up{{n="{n}"}}', why="w", returned="not run (off)") for n in range(3))
     assert to_markdown(replace(cart_analysis(), investigation_queries=queries)).count("not run (off)") == 1
 
 

@@ -37,18 +37,14 @@ words = st.one_of(
     st.text(max_size=40), st.sampled_from([*HOSTILE[:20], *HOSTILE_MARKDOWN[:10], "same node", "Node", "down", "connection refused", ">", "<"])
 )
 instants = st.sampled_from([datetime(1, 1, 2, tzinfo=UTC), NOW, NOW - timedelta(days=1), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)])
-scalars = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.just(10**400), st.floats(), words, instants.map(datetime.isoformat)
-)
+scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.just(10**400), st.floats(), words, instants.map(datetime.isoformat))
 facts = st.builds(
     Fact,
     name=st.sampled_from(FACTS),
     text=words,
     values=st.dictionaries(st.sampled_from(NAMES), scalars, max_size=12),
 )
-curves = st.builds(
-    MetricSeries, labels=st.just({}), points=st.lists(st.tuples(st.floats(), st.floats()), max_size=40).map(tuple)
-)
+curves = st.builds(MetricSeries, labels=st.just({}), points=st.lists(st.tuples(st.floats(), st.floats()), max_size=40).map(tuple))
 windows = st.one_of(st.none(), st.builds(Window, start=instants, end=instants, step=st.just(timedelta(seconds=15))))
 
 

@@ -123,9 +123,7 @@ def our_webhook(config: dict[str, Any]) -> dict[str, Any]:
 
 def our_route(config: dict[str, Any]) -> dict[str, Any]:
     (route,) = (
-        route
-        for route in config["route"]["routes"]
-        if route["receiver"] == "ai-agent-webhook" and 'alertname = "Watchdog"' not in route["matchers"]
+        route for route in config["route"]["routes"] if route["receiver"] == "ai-agent-webhook" and 'alertname = "Watchdog"' not in route["matchers"]
     )
     return dict(route)
 
@@ -195,9 +193,7 @@ def test_they_stay_away_from_people_also_where_the_root_tells_people(name: str, 
 
 
 def test_the_heartbeat_comes_every_few_minutes() -> None:
-    (route,) = (
-        route for route in CONFIGURATIONS["alertmanager-watchdog.yml"]["route"]["routes"] if 'alertname = "Watchdog"' in route["matchers"]
-    )
+    (route,) = (route for route in CONFIGURATIONS["alertmanager-watchdog.yml"]["route"]["routes"] if 'alertname = "Watchdog"' in route["matchers"])
     assert route["repeat_interval"] == "5m"
     assert route["group_interval"] == "1m"  # a repeat waits for the next tick of it: with 5m it would come every 10 minutes
 

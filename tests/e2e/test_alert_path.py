@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.ollama import FakeOllama
-from service import ALERTMANAGER, NO_OLLAMA, config_of, firing, message, running_service, service_process, with_settings
 from sqlalchemy import text
 
 from agent_sre.analysis.graph import State
 from agent_sre.analysis.llm.model import REASONS
 from agent_sre.config.config import Config
+from fakes.ollama import FakeOllama
+from service import ALERTMANAGER, NO_OLLAMA, config_of, firing, message, running_service, service_process, with_settings
 
 MODEL_FAULTS = {
     "hang before the first token": "timeout",
@@ -34,7 +34,6 @@ MODEL_FAULTS = {
 
 def impatient(config: Config) -> Config:
     """The same settings with the model's deadlines cut, so that a suite of faults does not take minutes."""
-    config = with_settings(config, "agent", model_budget=timedelta(seconds=2))
     return with_settings(
         config,
         "ollama",
@@ -49,17 +48,16 @@ def impatient(config: Config) -> Config:
 @pytest.mark.parametrize(("behaviour", "reason"), MODEL_FAULTS.items())
 async def test_every_fault_of_the_model_ends_in_the_rules_report_with_a_named_reason(tmp_path: Path, behaviour: str, reason: str) -> None:
     assert reason in REASONS
-    async with FakeOllama(behaviour) as ollama:
-        async with running_service(impatient(config_of(tmp_path, OLLAMA_URL=ollama.url))) as service:
-            started = time.monotonic()
-            (result,) = (await service.post(message(firing("Fault", pod="faulty")), wait=30))["results"]
-            assert time.monotonic() - started < 30
-            assert result["stage"] == "complete"
-            assert result["analysis_json"]["author"] == "rules"
-            assert f"({reason})" in result["analysis_json"]["author_note"], result["analysis_json"]["author_note"]
-            assert "faulty" in result["analysis"]
-            metrics = (await service.client.get("/metrics")).text
-            assert any("agent_sre_llm_requests_total" in line and f'outcome="{reason}"' in line for line in metrics.splitlines())
+    async with FakeOllama(behaviour) as ollama, running_service(impatient(config_of(tmp_path, OLLAMA_URL=ollama.url))) as service:
+        started = time.monotonic()
+        (result,) = (await service.post(message(firing("Fault", pod="faulty")), wait=30))["results"]
+        assert time.monotonic() - started < 30
+        assert result["stage"] == "complete"
+        assert result["analysis_json"]["author"] == "rules"
+        assert f"({reason})" in result["analysis_json"]["author_note"], result["analysis_json"]["author_note"]
+        assert "faulty" in result["analysis"]
+        metrics = (await service.client.get("/metrics")).text
+        assert any("agent_sre_llm_requests_total" in line and f'outcome="{reason}"' in line for line in metrics.splitlines())
 
 
 @pytest.mark.parametrize("behaviour", ["fine", "whole at once", "CRLF", "split bytes", "think tags", "fenced"])
@@ -100,8 +98,8 @@ async def test_a_resolve_cancels_what_still_runs_and_the_rules_report_stands(tmp
         whole = await service.get(f"/incidents/{incident['incident_id']}")
         assert (whole["status"], whole["stage"]) == ("resolved", "complete")
         assert [item["status"] for item in whole["investigations"]] == ["cancelled"]
-        assert "resolved before a model was asked" in whole["analysis_json"]["author_note"] or "resolved" in whole["analysis_json"]["author_note"]
-        assert len([request for request in ollama.requests if request.path == "/api/chat"]) == 1
+        assert "resolved before a model was asked" in whole["analysis_json"]["author_note"]
+        assert sum(b"POSSIBLE CAUSES" in request.body for request in ollama.requests) == 1
 
 
 async def test_a_resolved_alert_starts_no_work_for_the_model(tmp_path: Path) -> None:
@@ -216,9 +214,7 @@ async def test_critical_incidents_go_first(tmp_path: Path) -> None:
         assert position <= 3
 
 
-async def test_a_poison_investigation_ends_as_a_visible_failure_with_the_rules_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_poison_investigation_ends_as_a_visible_failure_with_the_rules_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import agent_sre.analysis.graph as graph
 
     async def explode(state: State, runtime: Any) -> State:
@@ -334,5 +330,3 @@ async def until_requests(ollama: FakeOllama, path: str, count: int) -> None:
     async with asyncio.timeout(20):
         while sum(request.path == path and b"POSSIBLE CAUSES" in request.body for request in ollama.requests) < count:
             await asyncio.sleep(0.02)
-
-

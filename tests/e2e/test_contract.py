@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+
 from fakes.ollama import FakeOllama
 from service import ALERTMANAGER, SHARED, RunningService, config_of, firing, message, running_service, with_settings
 
@@ -126,7 +127,8 @@ async def test_row_6_the_trailing_slash_is_no_redirect(service: RunningService) 
 
 
 @pytest.mark.parametrize(
-    "body", [b"not json", b'{"alerts": [{"labels": {"a": NaN}}]}', b'"\\ud800"', b'{"alerts":["\\ud800"]}', b"[]", b"7", b"", b"\xff\xfe", b"[" * 100_000]
+    "body",
+    [b"not json", b'{"alerts": [{"labels": {"a": NaN}}]}', b'"\\ud800"', b'{"alerts":["\\ud800"]}', b"[]", b"7", b"", b"\xff\xfe", b"[" * 100_000],
 )
 async def test_row_7_unreadable_bodies_get_400_and_are_kept(service: RunningService, body: bytes) -> None:
     response = await service.client.post("/webhook/alert", content=body)
@@ -266,7 +268,8 @@ async def test_row_14_the_other_tasks_answer_with_and_without_a_model(tmp_path: 
             assert body["thread_id"]
             assert body["service"] == "sre-agent"
             assert body["timestamp"]
-        for wrong in ({}, {field: ""}, {field: 7}, []):
+        wrongs: tuple[object, ...] = ({}, {field: ""}, {field: 7}, [])
+        for wrong in wrongs:
             response = await service.client.post(path, json=wrong)
             assert response.status_code == 400
             assert response.json()["error"]
@@ -291,7 +294,7 @@ async def test_row_15_the_api_describes_itself_without_outside_assets(service: R
 async def test_a_token_is_asked_for_where_one_is_set(tmp_path: Path) -> None:
     async with running_service(config_of(tmp_path, AGENT_SRE_WEBHOOK_TOKEN="right-token")) as service:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "right-token"}, {"Authorization": "Bearer rïght"}):
-            raw = {name: value.encode("latin-1") for name, value in headers.items()}
+            raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
             response = await service.client.post("/webhook/alert", json={"alerts": []}, headers=raw)
             assert response.status_code == 401
             assert "right-token" not in response.text

@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from service import ServiceProcess, firing, message
 
 KILLS = int(os.environ.get("AGENT_SRE_TEST_KILLS", "20"))
@@ -66,7 +67,7 @@ class Load:
         )
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
-                return answer.status == 200
+                return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
             time.sleep(0.05)
             return False

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from programs import free_port, real_alertmanager, real_prometheus
 from service import ServiceProcess, config_of, running_service, service_process
 
@@ -119,9 +120,7 @@ async def test_an_ha_pair_that_sends_everything_twice_makes_one_incident(tmp_pat
         yml = alertmanager_yml(service.url)
         with contextlib.ExitStack() as stack:
             # Two that do not know each other are the worst case of a pair: whatever fires is sent twice, every time.
-            pair = [
-                await asyncio.to_thread(stack.enter_context, real_alertmanager(tmp_path / f"am{number}", yml)) for number in (1, 2)
-            ]
+            pair = [await asyncio.to_thread(stack.enter_context, real_alertmanager(tmp_path / f"am{number}", yml)) for number in (1, 2)]
             for alertmanager in pair:
                 await asyncio.to_thread(post_alerts, alertmanager.url, "Twin")
             await until(lambda: alert_sightings(service), lambda count: count >= 2, seconds=30)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx2
+
 from service import ALERTMANAGER, ServiceProcess, config_of, firing, message, running_service, service_process, with_settings
 
 
@@ -22,7 +23,7 @@ async def test_a_thousand_dribbling_sockets_do_not_delay_a_real_post(tmp_path: P
         opened = time.monotonic()
         for number, (_, writer) in enumerate(sockets):
             writer.write(heads[number % 2])
-        dribbling = asyncio.create_task(dribble([writer for _, writer in sockets]))
+        dribbling = asyncio.create_task(dribble([writer for _, writer in sockets]), name="dribble")
         slowest = 0.0
         for number in range(20):
             started = time.monotonic()
@@ -136,5 +137,3 @@ async def ended(reader: asyncio.StreamReader) -> None:
     with contextlib.suppress(ConnectionError):
         while await reader.read(1024):
             pass
-
-

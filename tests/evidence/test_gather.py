@@ -52,9 +52,7 @@ class ScriptedSource:
                 await asyncio.Event().wait()
         finally:
             self.in_flight -= 1
-        return Evidence(
-            id=query.id, query=query, subject=incident.subject, data=(), summary=query.kind, collected_at=NOW, took=timedelta(0)
-        )
+        return Evidence(id=query.id, query=query, subject=incident.subject, data=(), summary=query.kind, collected_at=NOW, took=timedelta(0))
 
 
 def count(name: str, **labels: str) -> float:
@@ -79,9 +77,7 @@ async def test_ids_follow_the_plans_and_gaps_have_one_too() -> None:
 
 
 async def test_no_source_and_no_question_are_an_empty_set() -> None:
-    assert await gather(an_incident(), [], clock=FakeClock(NOW)) == await gather(
-        an_incident(), [ScriptedSource(questions=())], clock=FakeClock(NOW)
-    )
+    assert await gather(an_incident(), [], clock=FakeClock(NOW)) == await gather(an_incident(), [ScriptedSource(questions=())], clock=FakeClock(NOW))
 
 
 async def test_a_hanging_source_costs_the_deadline_once_and_only_its_own_answers() -> None:

@@ -31,9 +31,7 @@ from fakes.prometheus import FakePrometheus, FakeSeries
 POD = {"namespace": "shop", "pod": "cart-0"}
 RULE = "memory_bytes > 200"
 INJECTED = 'memory_bytes{namespace="shop",pod="cart-0"}'
-JOINED = (
-    '(memory_bytes) and on(namespace, pod) label_replace(label_replace(vector(1), "namespace", "shop", "", ""), "pod", "cart-0", "", "")'
-)
+JOINED = '(memory_bytes) and on(namespace, pod) label_replace(label_replace(vector(1), "namespace", "shop", "", ""), "pod", "cart-0", "", "")'
 
 
 @pytest.fixture

@@ -176,7 +176,7 @@ def test_many_matchers_and_long_regular_expressions_are_not_taken_for_complexity
     assert strip_threshold(expression)[0].parsed
 
 
-@given(expression=st.text(alphabet='abx(){}[]"\'`\\<>=!+-*/^%,:.~@# \n15mandorbyunless', max_size=60))
+@given(expression=st.text(alphabet="abx(){}[]\"'`\\<>=!+-*/^%,:.~@# \n15mandorbyunless", max_size=60))
 @settings(max_examples=200)
 def test_any_text_may_stand_where_the_expression_is(expression: str) -> None:
     for term in strip_threshold(expression):

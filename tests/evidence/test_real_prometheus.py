@@ -28,10 +28,7 @@ LIMIT = 256 * MIB
 HOSTILE = 'a"} or vector(1) #\\ $1 é`'
 """A label value that tries to break out; it is the pod's node."""
 
-RATIO = (
-    'container_memory_working_set_bytes{container!=""}'
-    ' / on(namespace, pod, container) kube_pod_container_resource_limits{resource="memory"}'
-)
+RATIO = 'container_memory_working_set_bytes{container!=""} / on(namespace, pod, container) kube_pod_container_resource_limits{resource="memory"}'
 HIGH_MEMORY = f"{RATIO} > 0.9"
 SHARE = "sum by(namespace) (container_memory_working_set_bytes) / scalar(sum(container_memory_working_set_bytes)) > 0.5"
 REPLICAS = "kube_deployment_status_replicas_available < kube_deployment_spec_replicas"

@@ -678,15 +678,17 @@ async def _huge_body(exchange: Exchange) -> None:
 
 
 _PAGE_502 = b"<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
-_TOO_LONG_NATIVE = json.dumps({
-    "error": {
-        "code": 400,
-        "message": "request (9001 tokens) exceeds the available context size (8192 tokens), try increasing it",
-        "type": "exceed_context_size_error",
-        "n_prompt_tokens": 9001,
-        "n_ctx": 8192,
+_TOO_LONG_NATIVE = json.dumps(
+    {
+        "error": {
+            "code": 400,
+            "message": "request (9001 tokens) exceeds the available context size (8192 tokens), try increasing it",
+            "type": "exceed_context_size_error",
+            "n_prompt_tokens": 9001,
+            "n_ctx": 8192,
+        }
     }
-})
+)
 
 BEHAVIOURS: dict[str, Behaviour] = {
     "fine": fine,

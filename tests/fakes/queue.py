@@ -36,9 +36,7 @@ class Entry:
         return self.status == JobStatus.QUEUED and self.run_at <= now
 
     def claimed(self) -> Job:
-        return Job(
-            id=self.id, kind=self.kind, key=self.key, priority=self.priority, owner=self.owner, attempts=self.attempts, run_at=self.run_at
-        )
+        return Job(id=self.id, kind=self.kind, key=self.key, priority=self.priority, owner=self.owner, attempts=self.attempts, run_at=self.run_at)
 
 
 class InMemoryQueue:

@@ -50,9 +50,7 @@ def gap(reason: str, detail: str, *, source: str = "prometheus", kind: str = "of
 
 
 def evidence_set(*items: Evidence | Gap) -> EvidenceSet:
-    return EvidenceSet(
-        items=tuple(item for item in items if isinstance(item, Evidence)), gaps=tuple(item for item in items if isinstance(item, Gap))
-    )
+    return EvidenceSet(items=tuple(item for item in items if isinstance(item, Evidence)), gaps=tuple(item for item in items if isinstance(item, Gap)))
 
 
 def value(

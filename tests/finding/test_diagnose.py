@@ -29,9 +29,7 @@ def test_with_nothing_measured_the_usual_causes_are_named_and_confidence_is_low_
     evidence = evidence_set(gap("not_configured", "Prometheus was not asked: PROMETHEUS_URL is not set."))
     result = diagnosis_of(incident(), evidence)
     assert result.confidence is Confidence.LOW
-    assert result.confidence_reason == (
-        "nothing was measured: Prometheus was not asked: PROMETHEUS_URL is not set; these are the usual causes"
-    )
+    assert result.confidence_reason == ("nothing was measured: Prometheus was not asked: PROMETHEUS_URL is not set; these are the usual causes")
     assert len(result.hypotheses) >= 3
     assert not any(item.supporting for item in result.hypotheses)
 

@@ -100,9 +100,7 @@ async def test_a_source_that_is_off_is_the_reason_for_low_confidence() -> None:
     assert result.confidence_reason.startswith("nothing was measured: Prometheus was not asked: PROMETHEUS_URL is not set;")
 
 
-def remember(
-    store: Store, name: str, subject: Subject, fingerprint: str, *, minutes_ago: float, lasted: timedelta | None = None
-) -> None:
+def remember(store: Store, name: str, subject: Subject, fingerprint: str, *, minutes_ago: float, lasted: timedelta | None = None) -> None:
     """One incident with one alert; open where it did not last."""
     began = STARTS_AT - timedelta(minutes=minutes_ago)
     status = "resolved" if lasted else "triggered"

@@ -162,9 +162,7 @@ async def test_a_lost_lease_is_counted_once_and_a_refused_holder_is_not(queue: E
     assert outcomes("count-leases") == {"lease_lost": 1, "finished": 1}
 
 
-async def test_a_claim_reads_along_the_index_and_sorts_nothing(
-    queue: EmbeddedQueue, store: Store, statements: list[tuple[str, Any]]
-) -> None:
+async def test_a_claim_reads_along_the_index_and_sorts_nothing(queue: EmbeddedQueue, store: Store, statements: list[tuple[str, Any]]) -> None:
     await claimed(queue)
     selects = [statement for statement in statements if statement[0].startswith("SELECT")]
     plan = plans(store, selects)
@@ -184,9 +182,7 @@ async def test_depth_and_cancel_look_at_live_jobs_only_and_prune_at_ended_ones(
     assert "INDEX job_ended" in plans(store, [prune])
 
 
-async def test_a_claim_among_ten_thousand_ended_and_waiting_jobs_is_still_one_look(
-    queue: EmbeddedQueue, store: Store, clock: FakeClock
-) -> None:
+async def test_a_claim_among_ten_thousand_ended_and_waiting_jobs_is_still_one_look(queue: EmbeddedQueue, store: Store, clock: FakeClock) -> None:
     common = {"kind": "investigate", "run_at": clock.now(), "created_at": clock.now(), "attempts": 0}
     ended = [{**common, "key": str(n), "priority": 0, "status": "finished", "finished_at": clock.now()} for n in range(5000)]
     queued = [{**common, "key": str(n), "priority": n % 4, "status": "queued", "finished_at": None} for n in range(5000, 10_000)]

@@ -174,5 +174,6 @@ class QueueMachine(RuleBasedStateMachine):
             assert (row["status"], row["attempts"], row["run_at"]) == (entry.status, entry.attempts, entry.run_at)
             assert row["finished_at"] == entry.finished_at
 
+
 TestQueueMachine = QueueMachine.TestCase
 TestQueueMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None, derandomize=True)

@@ -85,9 +85,7 @@ def test_a_long_read_lets_the_log_grow_and_writes_go_on_and_afterwards_it_is_cut
     assert store.read_now(schema.totals) == {"posts": 40}
 
 
-def test_a_read_that_blocks_the_cut_is_not_waited_for_at_every_write(
-    store: Store, limit: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_read_that_blocks_the_cut_is_not_waited_for_at_every_write(store: Store, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     real = checkpoint._truncate
 

@@ -21,7 +21,7 @@ from agent_sre.kit.errors import BadSetting, StoreUnavailable
 from agent_sre.store import migrate, schema
 from agent_sre.store.engine import StoreSettings, open_store
 
-NEXT = '''
+NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
@@ -32,7 +32,7 @@ def upgrade() -> None:
     with op.batch_alter_table("incident", recreate="always") as incident:
         incident.add_column(sa.Column("owner", sa.Text(), nullable=False, server_default="nobody"))
     op.create_index("incident_owner", "incident", ["owner"])
-'''
+"""
 
 INCIDENT = {
     "title": "t", "severity": "critical", "status": "triggered", "subject": "{}", "subject_key": "k", "group_key": "g",

@@ -1,6 +1,6 @@
 """Programs that meet a bad disk, each in a process of its own because it changes what the whole process may do.
 
-    python troubled_disk.py <which> <folder>     prints what happened, one word and its details per line
+python troubled_disk.py <which> <folder>     prints what happened, one word and its details per line
 """
 
 from __future__ import annotations

@@ -129,7 +129,9 @@ def waiting(connection: Connection, *, limit: int, max_bytes: int = _BATCH_BYTES
         size += len(row.body)
         if letters and size > max_bytes:
             break
-        letters.append(Letter(id=row.id, received_at=row.received_at, sender=row.sender, body=row.body, alerts=row.alert_count, attempts=row.attempts))
+        letters.append(
+            Letter(id=row.id, received_at=row.received_at, sender=row.sender, body=row.body, alerts=row.alert_count, attempts=row.attempts)
+        )
     return letters
 
 
@@ -151,9 +153,7 @@ def count_attempt(connection: Connection, inbox_id: int) -> None:
 
 def move_to_quarantine(connection: Connection, letter: Letter, *, reason: str, at: datetime) -> None:
     """A stored body that cannot be ingested after all: it stays for people, and no longer stands in the way."""
-    connection.execute(
-        quarantine.insert().values(received_at=letter.received_at, sender=letter.sender, reason=reason, body=letter.body)
-    )
+    connection.execute(quarantine.insert().values(received_at=letter.received_at, sender=letter.sender, reason=reason, body=letter.body))
     mark_ingested(connection, [letter.id], at=at)
 
 
@@ -182,9 +182,7 @@ def find_quarantined(connection: Connection, quarantine_id: int) -> Quarantined 
 
 def count_quarantined(connection: Connection) -> int:
     """Bodies in quarantine that nobody retried."""
-    return int(
-        connection.execute(sa.select(sa.func.count()).select_from(quarantine).where(quarantine.c.retried_at.is_(None))).scalar_one()
-    )
+    return int(connection.execute(sa.select(sa.func.count()).select_from(quarantine).where(quarantine.c.retried_at.is_(None))).scalar_one())
 
 
 def retry_quarantined(connection: Connection, quarantine_id: int, *, at: datetime) -> int:

@@ -125,8 +125,7 @@ def firing_count(document: Mapping[str, Any], now: datetime | None = None) -> in
     `now` decides about alerts without a status, as in `parse`; without it they count as firing.
     """
     return sum(
-        isinstance(entry, dict) and (entry.get("status") == "firing" or _status_of(entry, now) is AlertStatus.FIRING)
-        for entry in _entries(document)
+        isinstance(entry, dict) and (entry.get("status") == "firing" or _status_of(entry, now) is AlertStatus.FIRING) for entry in _entries(document)
     )
 
 

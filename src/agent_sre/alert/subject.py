@@ -123,9 +123,7 @@ _WORKLOAD_TYPES = {
 
 _KIND = re.compile(r"[A-Z][A-Za-z]{2,62}")
 
-_SOFTWARE = (
-    "apache|elasticsearch|haproxy|kafka|memcached|mongodb|mssql|mysqld?|nginx|oracledb|pgbouncer|php-fpm|postgres|proxysql|rabbitmq|redis"
-)
+_SOFTWARE = "apache|elasticsearch|haproxy|kafka|memcached|mongodb|mssql|mysqld?|nginx|oracledb|pgbouncer|php-fpm|postgres|proxysql|rabbitmq|redis"
 _EXPORTER = re.compile(
     r"kube-state-metrics|kubelet|cadvisor|pushgateway|blackbox"
     rf"|(?:node|windows|smartctl|ipmi|process|dcgm|snmp|ssl|statsd|{_SOFTWARE})[-_]exporter"

@@ -47,16 +47,10 @@ TASK_TYPES = ("incident", "logs", "monitoring", "performance", "general")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSettings:
-    """How long the agent may take."""
+    """How long the agent may look; how long the model may think is the model's setting."""
 
     gather_deadline: timedelta = timedelta(seconds=1.2)
     """For all evidence together. 1.2 s: the preliminary report is promised within 2 s."""
-
-    model_budget: timedelta = timedelta(seconds=25)
-    """For the model's answer, queueing included. 25 s: the complete report is promised within 30 s."""
-
-    max_output_tokens: int = 700
-    """What the model may write. 700: enough for a verdict, and a small model ends in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +74,14 @@ class Agent:
         sources: Sequence[EvidenceSource],
         playbooks: Sequence[Playbook],
         model: LanguageModel,
+        budget: Budget,
         settings: AgentSettings,
     ) -> None:
         self._store = store
         self._clock = clock
         self._sources = sources
         self._playbooks = playbooks
+        self._budget = budget
         self._settings = settings
         self.model = model
         self._exit = AsyncExitStack()
@@ -119,7 +115,7 @@ class Agent:
                 playbooks=self._playbooks,
                 model=self.model,
                 gather_deadline=self._settings.gather_deadline,
-                model_budget=Budget(total=self._settings.model_budget, max_output_tokens=self._settings.max_output_tokens),
+                model_budget=self._budget,
             )
             self._graph = graph.build_graph(self._saver)
             self.opened.ring()

@@ -26,9 +26,7 @@ def save_artifact(connection: Connection, run_id: str, name: str, kind: type[T],
 
 def load_artifact(connection: Connection, run_id: str, name: str, kind: type[T]) -> T | None:
     """The value that was kept, None where there is none."""
-    body = connection.execute(
-        sa.select(artifact.c.body).where(artifact.c.run_id == run_id, artifact.c.name == name)
-    ).scalar_one_or_none()
+    body = connection.execute(sa.select(artifact.c.body).where(artifact.c.run_id == run_id, artifact.c.name == name)).scalar_one_or_none()
     return None if body is None else unpack(kind, body)
 
 

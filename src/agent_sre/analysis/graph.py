@@ -101,9 +101,7 @@ async def gather_node(state: State, runtime: Runtime[Context]) -> State:
     started = tools.clock.monotonic()
     if context.incident is None:
         return {"evidence_count": 0, "gap_count": 0}
-    found = await gather(
-        context.incident, tools.sources, clock=tools.clock, deadline=tools.gather_deadline, circuits=tools.circuits
-    )
+    found = await gather(context.incident, tools.sources, clock=tools.clock, deadline=tools.gather_deadline, circuits=tools.circuits)
     await tools.store.write(lambda connection: save_evidence(connection, state["run_id"], found))
     return {
         "evidence_count": len(found.items),
@@ -118,18 +116,14 @@ async def diagnose_node(state: State, runtime: Runtime[Context]) -> State:
     started = tools.clock.monotonic()
     run_id, incident = state["run_id"], context.incident
     if incident is None:
-        analysis = text_analysis(
-            state["task_type"], context.message, facts={}, author_note=WAITING_FOR_MODEL, now=tools.clock.now()
-        )
+        analysis = text_analysis(state["task_type"], context.message, facts={}, author_note=WAITING_FOR_MODEL, now=tools.clock.now())
         await tools.store.write(lambda connection: save_artifact(connection, run_id, "rules", Analysis, analysis))
         return {"timings": {"diagnose": tools.clock.monotonic() - started}}
     evidence = await tools.store.read(lambda connection: load_evidence(connection, run_id))
     playbook = playbook_for(incident.lead.name, tools.playbooks)
     diagnosis = diagnose(incident, evidence, playbook)
     timings = {**state.get("timings", {}), "diagnose": tools.clock.monotonic() - started}
-    analysis = rules_analysis(
-        incident, diagnosis, playbook, author_note=WAITING_FOR_MODEL, timings=timings, now=tools.clock.now()
-    )
+    analysis = rules_analysis(incident, diagnosis, playbook, author_note=WAITING_FOR_MODEL, timings=timings, now=tools.clock.now())
 
     def save(connection: Any) -> None:
         save_artifact(connection, run_id, "diagnosis", Diagnosis, diagnosis)
@@ -173,9 +167,7 @@ async def generate_recommendations_node(state: State, runtime: Runtime[Context])
     answer = await _answer_of(tools, run_id)
     chosen = answer.verdict.actions if answer.verdict else ()
     ordered = tuple(sorted(rules.recommendations, key=lambda item: chosen.index(item.id) if item.id in chosen else len(chosen)))
-    await tools.store.write(
-        lambda connection: save_artifact(connection, run_id, "recommendations", tuple[Recommendation, ...], ordered)
-    )
+    await tools.store.write(lambda connection: save_artifact(connection, run_id, "recommendations", tuple[Recommendation, ...], ordered))
     return {}
 
 
@@ -185,9 +177,7 @@ async def format_response_node(state: State, runtime: Runtime[Context]) -> State
     run_id = state["run_id"]
     rules = await _rules_of(tools, run_id)
     answer = await _answer_of(tools, run_id)
-    ordered = await tools.store.read(
-        lambda connection: load_artifact(connection, run_id, "recommendations", tuple[Recommendation, ...])
-    )
+    ordered = await tools.store.read(lambda connection: load_artifact(connection, run_id, "recommendations", tuple[Recommendation, ...]))
     analysis = replace(
         rules,
         recommendations=ordered or rules.recommendations,
@@ -202,9 +192,7 @@ async def format_response_node(state: State, runtime: Runtime[Context]) -> State
     return {"author": analysis.author}
 
 
-async def _choose(
-    context: Context, incident: Incident, diagnosis: Diagnosis | None, actions: Sequence[Recommendation]
-) -> ModelAnswer:
+async def _choose(context: Context, incident: Incident, diagnosis: Diagnosis | None, actions: Sequence[Recommendation]) -> ModelAnswer:
     if diagnosis is None:
         raise ModelFailed("The diagnosis of this run is gone, so the model was not asked", reason="invalid")
     hypotheses = [item.id for item in diagnosis.hypotheses]

@@ -111,9 +111,7 @@ def digest(text: str, now: datetime) -> LogDigest:
         level = level_of(masked)
         levels[level] = levels.get(level, 0) + count
         ranked.append((LEVELS.index(level), -count, masked))
-    templates = tuple(
-        _template(masked, LEVELS[rank], merged[masked], lines, now) for rank, _, masked in sorted(ranked)[:_MOST_TEMPLATES]
-    )
+    templates = tuple(_template(masked, LEVELS[rank], merged[masked], lines, now) for rank, _, masked in sorted(ranked)[:_MOST_TEMPLATES])
     instants = [item.first_at for item in templates] + [item.last_at for item in templates]
     known_instants = [instant for instant in instants if instant is not None]
     return LogDigest(

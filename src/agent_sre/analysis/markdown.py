@@ -77,9 +77,7 @@ def code(text: str, limit: int = 300) -> str:
 def prose(text: str, limit: int = _TEXT_LIMIT, *, citing: bool = False) -> str:
     """A text of an Analysis as one line of Markdown: `…` becomes inline code, and where it may cite, `[E02]` stays; the rest is escaped."""
     parts = (_CODE_OR_CITATION if citing else _CODE).split(one_line(text, limit))
-    line = "".join(
-        _inert(part) if index % 2 == 0 else code(part[1:-1], limit) if part.startswith("`") else part for index, part in enumerate(parts)
-    )
+    line = "".join(_inert(part) if index % 2 == 0 else code(part[1:-1], limit) if part.startswith("`") else part for index, part in enumerate(parts))
     return _at_line_start(line) or _EMPTY
 
 

@@ -110,9 +110,7 @@ def _key(text: str) -> str:
 
 def _asked(item: Evidence | Gap, returned: str) -> InvestigationQuery:
     purpose = item.query.purpose
-    return InvestigationQuery(
-        language=item.query.language, text=item.query.expression, why=purpose[:1].upper() + purpose[1:], returned=returned
-    )
+    return InvestigationQuery(language=item.query.language, text=item.query.expression, why=purpose[:1].upper() + purpose[1:], returned=returned)
 
 
 def finished(analysis: Analysis) -> Analysis:

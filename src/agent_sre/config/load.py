@@ -44,7 +44,6 @@ class Setting:
 
 _WELL_KNOWN = {
     ("agent", "gather_deadline"): "AGENT_SRE_GATHER_DEADLINE",
-    ("agent", "model_budget"): "AGENT_SRE_MODEL_BUDGET",
     ("inbox", "webhook_token"): "AGENT_SRE_WEBHOOK_TOKEN",
     ("logs", "format"): "AGENT_SRE_LOG_FORMAT",
     ("logs", "level"): "AGENT_SRE_LOG_LEVEL",

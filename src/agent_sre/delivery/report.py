@@ -37,9 +37,7 @@ class Report:
     covers_alert_id: int  # the newest alert that its investigation had seen
 
 
-def publish(
-    connection: Connection, *, incident_id: int, investigation_id: int, stage: Stage, analysis: Analysis, at: datetime
-) -> bool:
+def publish(connection: Connection, *, incident_id: int, investigation_id: int, stage: Stage, analysis: Analysis, at: datetime) -> bool:
     """Stores a report. False where this investigation has one of this stage already: the first one stands (a node may run twice after a crash)."""
     row = insert(report).values(
         incident_id=incident_id, investigation_id=investigation_id, stage=stage.value, body=pack(Analysis, analysis), created_at=at

@@ -1,7 +1,7 @@
 """Questions, answers, and questions without an answer.
 
-    incident ──plan──> Query ──fetch──> Evidence      an answer; an empty one is an answer too
-                                └─────> Gap           no answer, and why
+incident ──plan──> Query ──fetch──> Evidence      an answer; an empty one is an answer too
+                            └─────> Gap           no answer, and why
 """
 
 from __future__ import annotations

@@ -70,9 +70,7 @@ CLUES: Mapping[str, Clue] = {
     "scrape_timeout": _clue(r"slow|overload|hang|network|firewall|polic|too (?:large|many)", r"credential|certificate|not running"),
     "connection_reset": _clue(r"crash|restart|proxy|load balancer|overload", r"credential|\bDNS\b"),
     "bad_metrics": _clue(r"limit|metric|format|label|series|sample", r"crash|network|not running|\bDNS\b"),
-    "not_scraped": _clue(
-        r"removed|deleted|renamed|scaled|discovery|selector|ServiceMonitor|configuration|\bgone\b", r"overload|certificate"
-    ),
+    "not_scraped": _clue(r"removed|deleted|renamed|scaled|discovery|selector|ServiceMonitor|configuration|\bgone\b", r"overload|certificate"),
     # what else is ill
     "sick_node": _clue(r"\bnodes?\b|machine|host\b|kubelet", r"\bleak|wrong (?:image|tag|port|password|configuration)"),
     "one_workload": _clue(r"image|rollout|version|configuration|release|deploy|change", r"\bnode\b|machine|\bnetwork partition"),

@@ -72,9 +72,7 @@ def correlate(newcomer: Newcomer, candidates: Iterable[Candidate], settings: Cor
     """The open incident that the newcomer belongs to, the newest where several fit. None means that it opens its own."""
     open_incidents = sorted(candidates, key=lambda candidate: candidate.id, reverse=True)
     for candidate in open_incidents:
-        if _shares_subject(newcomer, candidate) and (
-            newcomer.name == candidate.name or _distance(newcomer, candidate) <= settings.subject_window
-        ):
+        if _shares_subject(newcomer, candidate) and (newcomer.name == candidate.name or _distance(newcomer, candidate) <= settings.subject_window):
             return Match(incident_id=candidate.id, reason="same subject as the incident")
     for candidate in open_incidents:
         if newcomer.group_key and newcomer.group_key == candidate.group_key and _distance(newcomer, candidate) <= settings.group_window:

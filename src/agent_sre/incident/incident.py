@@ -1,8 +1,8 @@
 """The incident: what an on-call engineer acknowledges and resolves.
 
-    triggered ──> acknowledged ──> resolved
-        └───────────────────────────^  │
-        ^──────(an alert of it fires again within the refire window)
+triggered ──> acknowledged ──> resolved
+    └───────────────────────────^  │
+    ^──────(an alert of it fires again within the refire window)
 """
 
 from __future__ import annotations

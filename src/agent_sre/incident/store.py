@@ -83,9 +83,7 @@ def known_alerts(connection: Connection, fingerprints: Iterable[str]) -> dict[st
 
 def candidates(connection: Connection, *, group_key: str, subject_keys: Iterable[str]) -> list[Candidate]:
     """Open incidents of this group or about one of these subjects."""
-    first_name = (
-        sa.select(alert.c.name).where(alert.c.incident_id == incident.c.id).order_by(alert.c.id).limit(1).scalar_subquery().label("name")
-    )
+    first_name = sa.select(alert.c.name).where(alert.c.incident_id == incident.c.id).order_by(alert.c.id).limit(1).scalar_subquery().label("name")
     columns = (
         incident.c.id,
         incident.c.subject_key,
@@ -179,16 +177,12 @@ def still_firing(connection: Connection, incident_id: int) -> int:
 
 def resolve_incident(connection: Connection, incident_id: int, *, at: datetime) -> None:
     """Closes the incident."""
-    connection.execute(
-        incident.update().where(incident.c.id == incident_id).values(status=IncidentStatus.RESOLVED.value, resolved_at=at)
-    )
+    connection.execute(incident.update().where(incident.c.id == incident_id).values(status=IncidentStatus.RESOLVED.value, resolved_at=at))
 
 
 def reopen_incident(connection: Connection, incident_id: int) -> None:
     """Opens a resolved incident again: its alert fires again."""
-    connection.execute(
-        incident.update().where(incident.c.id == incident_id).values(status=IncidentStatus.TRIGGERED.value, resolved_at=None)
-    )
+    connection.execute(incident.update().where(incident.c.id == incident_id).values(status=IncidentStatus.TRIGGERED.value, resolved_at=None))
 
 
 def grow_incident(connection: Connection, incident_id: int, *, severity: Severity, last_alert_at: datetime) -> None:
@@ -196,9 +190,7 @@ def grow_incident(connection: Connection, incident_id: int, *, severity: Severit
     current = connection.execute(sa.select(incident.c.severity, incident.c.last_alert_at).where(incident.c.id == incident_id)).one()
     worst = min(Severity(current.severity), severity, key=lambda value: value.priority)
     connection.execute(
-        incident.update()
-        .where(incident.c.id == incident_id)
-        .values(severity=worst.value, last_alert_at=max(current.last_alert_at, last_alert_at))
+        incident.update().where(incident.c.id == incident_id).values(severity=worst.value, last_alert_at=max(current.last_alert_at, last_alert_at))
     )
 
 
@@ -211,9 +203,7 @@ def settle_alerts(connection: Connection, incident_id: int, *, up_to: int, at: d
     """Marks the incident's alerts up to this id as reported. How many became so."""
     return int(
         connection.execute(
-            alert.update()
-            .where(alert.c.incident_id == incident_id, alert.c.id <= up_to, alert.c.settled_at.is_(None))
-            .values(settled_at=at)
+            alert.update().where(alert.c.incident_id == incident_id, alert.c.id <= up_to, alert.c.settled_at.is_(None)).values(settled_at=at)
         ).rowcount
     )
 
@@ -232,9 +222,7 @@ def load_incident(connection: Connection, incident_id: int) -> Incident | None:
 def load_incidents(connection: Connection, incident_ids: Sequence[int]) -> list[Incident]:
     """These incidents with all their alerts, in the order of the ids given; unknown ids are left out."""
     rows = {
-        row.id: row
-        for chunk in _chunks(sorted(set(incident_ids)))
-        for row in connection.execute(sa.select(incident).where(incident.c.id.in_(chunk)))
+        row.id: row for chunk in _chunks(sorted(set(incident_ids))) for row in connection.execute(sa.select(incident).where(incident.c.id.in_(chunk)))
     }
     members: dict[int, list[MemberAlert]] = {incident_id: [] for incident_id in rows}
     for chunk in _chunks(sorted(rows)):

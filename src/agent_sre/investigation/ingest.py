@@ -175,16 +175,12 @@ class _Body:
             if incident_store.still_firing(self._connection, incident_id) == 0:
                 incident_store.resolve_incident(self._connection, incident_id, at=self._received_at)
                 self._note(incident_id, "resolved", "Every alert is resolved: the incident is closed")
-                self._outcome.cancelled += cancel_investigations(
-                    self._connection, incident_id, at=self._received_at, rules=self._rules
-                )
+                self._outcome.cancelled += cancel_investigations(self._connection, incident_id, at=self._received_at, rules=self._rules)
 
     def _open(self, alerts: list[Alert], known: Mapping[str, KnownAlert]) -> None:
         subjects = {alert.fingerprint: subject_of(alert.labels) for alert in alerts}
         keys = {fingerprint: subject_key(subject) for fingerprint, subject in subjects.items()}
-        candidates = (
-            incident_store.candidates(self._connection, group_key=self._group_key, subject_keys=keys.values()) if alerts else []
-        )
+        candidates = incident_store.candidates(self._connection, group_key=self._group_key, subject_keys=keys.values()) if alerts else []
         by_id = {candidate.id: candidate for candidate in candidates}
         rows: list[dict[str, Any]] = []
         # The most severe one leads, so that an incident of this body is named after it.
@@ -226,9 +222,7 @@ class _Body:
         candidates: Iterable[Candidate],
     ) -> tuple[int, str]:
         """The incident of a new firing, and why it belongs there."""
-        newcomer = Newcomer(
-            name=alert.name, subject_kind=subject.kind, subject_key=key, group_key=self._group_key, starts_at=starts_at
-        )
+        newcomer = Newcomer(name=alert.name, subject_kind=subject.kind, subject_key=key, group_key=self._group_key, starts_at=starts_at)
         match = correlate(newcomer, candidates, self._settings)
         if match is not None:
             return match.incident_id, match.reason
@@ -309,13 +303,9 @@ def _title(alert: Alert, subject: Subject) -> str:
 
 
 def _note_heartbeat(connection: Connection, alert: Alert, *, at: datetime) -> None:
-    row = insert(heartbeat).values(
-        fingerprint=alert.fingerprint, name=one_line(alert.name, 120), status=alert.status.value, last_seen_at=at
-    )
+    row = insert(heartbeat).values(fingerprint=alert.fingerprint, name=one_line(alert.name, 120), status=alert.status.value, last_seen_at=at)
     connection.execute(
-        row.on_conflict_do_update(
-            index_elements=["fingerprint"], set_={"status": row.excluded.status, "last_seen_at": row.excluded.last_seen_at}
-        )
+        row.on_conflict_do_update(index_elements=["fingerprint"], set_={"status": row.excluded.status, "last_seen_at": row.excluded.last_seen_at})
     )
 
 
@@ -331,8 +321,7 @@ class Heartbeat:
 def heartbeats(connection: Connection) -> list[Heartbeat]:
     """All heartbeat alerts that were ever heard."""
     return [
-        Heartbeat(name=row.name, status=AlertStatus(row.status), last_seen_at=row.last_seen_at)
-        for row in connection.execute(sa.select(heartbeat))
+        Heartbeat(name=row.name, status=AlertStatus(row.status), last_seen_at=row.last_seen_at) for row in connection.execute(sa.select(heartbeat))
     ]
 
 

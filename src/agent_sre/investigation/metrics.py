@@ -12,9 +12,7 @@ ALERTS_BY_OUTCOME = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
-INGEST_SECONDS = Histogram(
-    "agent_sre_ingest_duration_seconds", "From a batch of stored bodies to their incidents.", registry=REGISTRY
-)
+INGEST_SECONDS = Histogram("agent_sre_ingest_duration_seconds", "From a batch of stored bodies to their incidents.", registry=REGISTRY)
 INVESTIGATION_SECONDS = Histogram(
     "agent_sre_investigation_duration_seconds",
     "From the making of an investigation to its report, by stage of the report and who wrote it (rules or model).",

@@ -18,9 +18,7 @@ _LIVE = tuple(status.value for status in InvestigationStatus if not status.ended
 def ask_for_investigation(connection: Connection, incident_id: int, *, thread_id: str, reason: str, at: datetime) -> int | None:
     """Makes an investigation, and gives its id. None where one is queued already: it will see the newest alerts anyway."""
     waiting = connection.execute(
-        sa.select(investigation.c.id).where(
-            investigation.c.incident_id == incident_id, investigation.c.status == InvestigationStatus.QUEUED.value
-        )
+        sa.select(investigation.c.id).where(investigation.c.incident_id == incident_id, investigation.c.status == InvestigationStatus.QUEUED.value)
     ).first()
     if waiting is not None:
         return None
@@ -86,9 +84,7 @@ def move(connection: Connection, investigation_id: int, status: InvestigationSta
         values["finished_at"] = at
     if error is not None:
         values["error"] = error
-    moved = connection.execute(
-        investigation.update().where(investigation.c.id == investigation_id, investigation.c.status.in_(_LIVE)).values(values)
-    )
+    moved = connection.execute(investigation.update().where(investigation.c.id == investigation_id, investigation.c.status.in_(_LIVE)).values(values))
     return moved.rowcount == 1
 
 

@@ -148,9 +148,7 @@ class Worker:
         """One try at one job, with the outer net under it."""
         investigation: Investigation | None = None
         try:
-            investigation = await self._store.write(
-                lambda connection: investigation_store.start(connection, int(job.key), at=self._clock.now())
-            )
+            investigation = await self._store.write(lambda connection: investigation_store.start(connection, int(job.key), at=self._clock.now()))
             if investigation is None:  # ended meanwhile: resolved, superseded
                 await self._queue.finish(job)
                 return
@@ -184,9 +182,7 @@ class Worker:
         await self._queue.retry(job, run_at=self._clock.now() + wait, error=words)
 
     async def _give_up(self, job: Job, investigation: Investigation, words: str) -> None:
-        await self._store.write(
-            lambda connection: fail(connection, investigation, error=words, at=self._clock.now(), rules=self._rules)
-        )
+        await self._store.write(lambda connection: fail(connection, investigation, error=words, at=self._clock.now(), rules=self._rules))
         await self._queue.fail(job, error=words)
         await self._agent.forget(investigation.run_id)
         self._published.ring()
@@ -196,9 +192,7 @@ class Worker:
             await self._replace_older(investigation)
             await self._execute(investigation, until="analyze")
             await self._store.write(
-                lambda connection: investigation_store.move(
-                    connection, investigation.id, InvestigationStatus.DIAGNOSED, at=self._clock.now()
-                )
+                lambda connection: investigation_store.move(connection, investigation.id, InvestigationStatus.DIAGNOSED, at=self._clock.now())
             )
         incident = await self._incident(investigation)
         await self._queue.enqueue(ANALYZE, str(investigation.id), priority=incident.severity.priority)
@@ -209,9 +203,7 @@ class Worker:
         if waited > self._settings.max_model_wait:
             skip = f"Ollama was busy with other incidents for {readable(waited)}, so it was not asked about this one"
         await self._store.write(
-            lambda connection: investigation_store.move(
-                connection, investigation.id, InvestigationStatus.ANALYZING, at=self._clock.now()
-            )
+            lambda connection: investigation_store.move(connection, investigation.id, InvestigationStatus.ANALYZING, at=self._clock.now())
         )
         analysis = await self._execute(investigation, skip_model=skip)
         if analysis is None:
@@ -283,9 +275,7 @@ class Worker:
             await self._agent.forget(item.run_id)
 
     async def _incident(self, investigation: Investigation) -> Incident:
-        incident = await self._store.read(
-            lambda connection: incident_store.load_incident(connection, investigation.incident_id)
-        )
+        incident = await self._store.read(lambda connection: incident_store.load_incident(connection, investigation.incident_id))
         if incident is None:  # a foreign key says that this cannot be
             raise LookupError(f"investigation {investigation.id} has no incident")
         return incident

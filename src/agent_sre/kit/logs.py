@@ -1,7 +1,7 @@
 """Log lines: a stable sentence for people, fields for machines. One event is one line, whatever is in it.
 
-    console   2026-11-23T06:40:11.312Z INFO  Received alert: HighCPU (severity=warning, status=firing)  alerting.alert.fingerprint=ab12…
-    json      {"timestamp":"…","level":"info","logger":"agent_sre.…","message":"Received alert: HighCPU (…)","action":"alert_received",…}
+console   2026-11-23T06:40:11.312Z INFO  Received alert: HighCPU (severity=warning, status=firing)  alerting.alert.fingerprint=ab12…
+json      {"timestamp":"…","level":"info","logger":"agent_sre.…","message":"Received alert: HighCPU (…)","action":"alert_received",…}
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A bell: whoever waits is woken when something changed. In-process only; a poll stands behind it wherever another process may have rung.
 
-    heard = signal.listen()        before looking, so that a ring between the look and the wait is not missed
-    if nothing_to_do():
-        await signal.wait(heard, timeout_seconds)
+heard = signal.listen()        before looking, so that a ring between the look and the wait is not missed
+if nothing_to_do():
+    await signal.wait(heard, timeout_seconds)
 """
 
 from __future__ import annotations

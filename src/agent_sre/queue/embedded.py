@@ -113,9 +113,7 @@ class EmbeddedQueue:
 
 
 def _enqueue(connection: Connection, kind: str, key: str, priority: int, run_at: datetime | None, now: datetime) -> bool:
-    row = insert(table).values(
-        kind=kind, key=key, priority=priority, status=JobStatus.QUEUED, attempts=0, run_at=run_at or now, created_at=now
-    )
+    row = insert(table).values(kind=kind, key=key, priority=priority, status=JobStatus.QUEUED, attempts=0, run_at=run_at or now, created_at=now)
     return _changes_one(connection, row.on_conflict_do_nothing())  # the index `job_live` holds one live job of a kind and key
 
 

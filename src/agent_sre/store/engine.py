@@ -252,9 +252,7 @@ def _lock(path: Path) -> int:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(handle)
-        raise BadSetting(
-            f"Another agent-sre already serves {path}. Stop it first, or set AGENT_SRE_DATABASE_URL to another file."
-        ) from error
+        raise BadSetting(f"Another agent-sre already serves {path}. Stop it first, or set AGENT_SRE_DATABASE_URL to another file.") from error
     except OSError as error:
         os.close(handle)
         raise StoreUnavailable(f"Cannot lock the database {path}: {error.strerror}.") from error

@@ -11,7 +11,6 @@ from starlette.requests import ClientDisconnect
 from agent_sre.alert.inbox import InboxSettings
 from agent_sre.kit.errors import AgentSREError, Forbidden, Unavailable
 
-
 _PATIENCE = 4
 """How many times the limit is read, to let the sender come to its end, before the connection is cut."""
 
@@ -76,4 +75,3 @@ def require_token(request: Request, token: str) -> None:
     expected = f"Bearer {token}".encode()
     if len(given) != 1 or not hmac.compare_digest(given[0].encode(errors="replace"), expected):
         raise Forbidden("This needs the webhook token: Authorization: Bearer <token>.")
-

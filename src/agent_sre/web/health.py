@@ -85,9 +85,7 @@ class Health:
             found = self._finding
             if found is not None and self._clock.monotonic() - found.at < _FRESH.total_seconds():
                 return found
-            model, sources = await asyncio.gather(
-                self._check_model(), asyncio.gather(*(self._check(source) for source in self._sources))
-            )
+            model, sources = await asyncio.gather(self._check_model(), asyncio.gather(*(self._check(source) for source in self._sources)))
             found = _Finding(at=self._clock.monotonic(), model=model, sources=tuple(sources))
             self._finding = found
             self._say(model)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy import Connection
 
 from agent_sre.alert.subject import describe
+from agent_sre.analysis.analysis import RULES
 from agent_sre.analysis.markdown import analysis_json
 from agent_sre.delivery.report import Report, Stage, latest_report
 from agent_sre.incident import store as incident_store
@@ -68,12 +69,8 @@ def incidents_router(*, store: Store, clock: Clock) -> APIRouter:
             }
         )
 
-    @router.get(
-        "/incidents/{incident_id}", response_class=Response, responses=_both("The incident.") | {404: {"description": "There is none."}}
-    )
-    async def read_incident(
-        request: Request, incident_id: Annotated[str, Path(description="`INC-118`, or just `118`", max_length=40)]
-    ) -> Response:
+    @router.get("/incidents/{incident_id}", response_class=Response, responses=_both("The incident.") | {404: {"description": "There is none."}})
+    async def read_incident(request: Request, incident_id: Annotated[str, Path(description="`INC-118`, or just `118`", max_length=40)]) -> Response:
         """One incident: its alerts, its timeline and its report."""
         number = incident_number(incident_id)
         if number is None:
@@ -85,9 +82,7 @@ def incidents_router(*, store: Store, clock: Clock) -> APIRouter:
         response_class=Response,
         responses=_both("The newest incident of this thread.") | {404: {"description": "Nothing is known about this thread."}},
     )
-    async def read_investigation(
-        request: Request, thread_id: Annotated[str, Path(description="`alert-<fingerprint>`", max_length=100)]
-    ) -> Response:
+    async def read_investigation(request: Request, thread_id: Annotated[str, Path(description="`alert-<fingerprint>`", max_length=100)]) -> Response:
         """The newest incident that an alert belongs to."""
         fingerprint = thread_id.removeprefix("alert-")
         known = await store.read(lambda connection: incident_store.known_alerts(connection, [fingerprint]))
@@ -249,13 +244,14 @@ def _steps(incident: Incident, investigations: Sequence[Investigation], report: 
     diagnosed = report.created_at if report and report.stage is Stage.PRELIMINARY else None
     complete = report.created_at if report and report.stage is Stage.COMPLETE else None
     running = newest is not None and newest.status is InvestigationStatus.ANALYZING
-    author = report.analysis.author if report else ""
+    by_model = report is not None and report.analysis.author != RULES
+    last = "asking now" if running else (report.analysis.author if report and by_model else "")
     return (
         Step(name="received", at=received, detail="on disk"),
         Step(name="grouped", at=received, detail=f"{len(incident.alerts)} alerts" if len(incident.alerts) > 1 else "1 alert"),
         Step(name="evidence", at=diagnosed or complete, detail=f"{len(report.analysis.evidence)} answers" if report else ""),
         Step(name="rules' verdict", at=diagnosed or complete),
-        Step(name="model's verdict", at=complete, detail=author or ("asking now" if running else "")),
+        Step(name="model's verdict", at=complete if by_model else None, detail="no model took part" if complete and not by_model else last),
     )
 
 

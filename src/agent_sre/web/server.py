@@ -105,9 +105,7 @@ def deadline_protocol(*, head: timedelta, request: timedelta, max_connections: i
 def listen(settings: ServerSettings) -> socket.socket:
     """The listening socket. Raises BadSetting where the address cannot be used, with what to do."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listening = socket.socket(family, kind, protocol)
     except OSError as error:
         raise BadSetting(f'AGENT_HOST: cannot listen on "{settings.host}": {error.strerror}.') from error

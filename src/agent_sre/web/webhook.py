@@ -1,7 +1,7 @@
 """`POST /webhook/alert`: from Alertmanager's body to "it is on disk".
 
     token ──> body, bounded ──> JSON ──> inbox, committed ──> 200
-      401       413, 408, 503    400          503
+      401       413, 503         400          503
 
 Alertmanager discards what we answer and cancels slow requests, so it is answered right after the commit. Everybody else (curl, the test script)
 waits for the analysis. No other 4xx and no 3xx ever: Alertmanager takes both for final and drops the alert.
@@ -46,9 +46,7 @@ EXAMPLE = {
 }
 
 
-def webhook_router(
-    *, inbox: Inbox, results: Results, settings: InboxSettings, clock: Clock, service: str, counters: AlertCounters
-) -> APIRouter:
+def webhook_router(*, inbox: Inbox, results: Results, settings: InboxSettings, clock: Clock, service: str, counters: AlertCounters) -> APIRouter:
     """The webhook's route."""
     router = APIRouter(tags=["webhook"])
     bodies = BodyReader(settings)
@@ -100,7 +98,8 @@ def webhook_router(
         except TooLarge as error:
             response = _answer(413, {"error": str(error)}, {"Connection": "close"})
         except TooSlow as error:
-            response = _answer(408, {"error": str(error)}, {"Connection": "close"})
+            # 503, not 408: Alertmanager takes every 4xx for final.
+            response = _answer(503, {"error": str(error)}, {"Connection": "close"})
         except Unavailable as error:
             # 503, not 200: Alertmanager tries 5xx again by itself, so it holds the alert until we have it on disk.
             # https://github.com/prometheus/alertmanager/blob/main/notify/util.go (Retrier.Check)
@@ -114,9 +113,8 @@ def webhook_router(
             200: {"description": "Stored. The results are empty for Alertmanager, which discards them.", "content": {"application/json": {}}},
             400: {"description": "Not readable; the body is kept in quarantine."},
             401: {"description": "The webhook token is missing or wrong."},
-            408: {"description": "The body did not come in time."},
             413: {"description": "The body is over the limit."},
-            503: {"description": "Not stored; send it again."},
+            503: {"description": "Not stored, or the body did not come in time; send it again."},
         },
         "openapi_extra": {
             "requestBody": {
@@ -134,4 +132,3 @@ def webhook_router(
 
 def _answer(status: int, content: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
     return Response(orjson.dumps(content), status, headers, media_type="application/json")
-

@@ -50,9 +50,7 @@ def outcome(*chunks: bytes) -> Answer | str:
 
 
 def test_the_pieces_make_one_text_and_the_last_line_says_the_counts() -> None:
-    assert read(token("It is "), token("the disk."), DONE) == Answer(
-        text="It is the disk.", finish_reason="stop", input_tokens=12, output_tokens=3
-    )
+    assert read(token("It is "), token("the disk."), DONE) == Answer(text="It is the disk.", finish_reason="stop", input_tokens=12, output_tokens=3)
 
 
 def test_the_last_line_needs_no_line_break() -> None:

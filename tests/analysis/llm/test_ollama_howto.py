@@ -121,9 +121,7 @@ def test_the_template_has_no_chat_tokens_of_other_models() -> None:
     ],
     ids=["system and user", "user only", "a conversation"],
 )
-def test_the_template_renders_gemmas_turns(
-    tmp_path_factory: pytest.TempPathFactory, system: str, turns: list[tuple[str, str]], prompt: str
-) -> None:
+def test_the_template_renders_gemmas_turns(tmp_path_factory: pytest.TempPathFactory, system: str, turns: list[tuple[str, str]], prompt: str) -> None:
     go = shutil.which("go")
     if go is None:
         pytest.skip("go is not installed, so the template was NOT rendered")

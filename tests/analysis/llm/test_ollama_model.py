@@ -766,15 +766,17 @@ def test_at_least_one_call_must_be_allowed() -> None:
 LINES = st.lists(
     st.one_of(
         st.binary(max_size=40),
-        st.sampled_from([
-            b'{"message":{"content":"a"},"done":false}\n',
-            b'{"message":{"content":"z"},"done":true}\n',
-            b'{"done":true,"done_reason":"length"}\n',
-            b'{"error":"x"}\n',
-            b"\n",
-            b"[]\n",
-            b"{",
-        ]),
+        st.sampled_from(
+            [
+                b'{"message":{"content":"a"},"done":false}\n',
+                b'{"message":{"content":"z"},"done":true}\n',
+                b'{"done":true,"done_reason":"length"}\n',
+                b'{"error":"x"}\n',
+                b"\n",
+                b"[]\n",
+                b"{",
+            ]
+        ),
     ),
     max_size=8,
 ).map(b"".join)
@@ -834,4 +836,3 @@ async def test_any_bytes_in_place_of_http_give_a_completion_or_a_reason(
     await completes_or_fails(model)
     health = await model.check(timedelta(seconds=5))
     assert health.connected or health.reason in REASONS
-

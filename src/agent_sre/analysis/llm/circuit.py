@@ -1,8 +1,8 @@
 """A circuit breaker: who failed three times in a row is left alone for a while, so that incidents do not queue up behind a dead server.
 
-    closed ──(failures in a row)──> open ──(after open_for)──> one probe ──success──> closed
-                                     ^                             │
-                                     └───────────failure───────────┘
+closed ──(failures in a row)──> open ──(after open_for)──> one probe ──success──> closed
+                                 ^                             │
+                                 └───────────failure───────────┘
 """
 
 from __future__ import annotations

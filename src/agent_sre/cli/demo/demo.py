@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -25,10 +27,12 @@ from agent_sre.config.config import Config
 from agent_sre.config.load import load_config
 from agent_sre.kit.errors import Unavailable
 from agent_sre.kit.logs import configure_logs
+from agent_sre.kit.times import format_instant
 from agent_sre.store.engine import StoreSettings
 from agent_sre.web.server import stop_on_signals
 
-_LEAK_SECONDS = 6.0
+_LEAK_SECONDS = 18.0
+"""Long enough for a curve that one can look at, short enough for somebody who waits."""
 
 
 def run(*, seconds: int, keep: bool, replay: bool) -> int:
@@ -70,8 +74,8 @@ async def _story(folder: Path, *, seconds: int, keep: bool, replay: bool) -> int
         else:
             why = "as asked" if replay else "Prometheus or Alertmanager is not installed (Debian: apt-get install prometheus prometheus-alertmanager)"
             progress.done(f"Replaying a webhook that Alertmanager sent once: {why}")
-            body = (files("agent_sre.cli.demo") / "webhook.json").read_bytes()
-            (await client.post("/webhook/alert", content=body, headers={"User-Agent": "Alertmanager/demo"})).raise_for_status()
+            headers = {"User-Agent": "Alertmanager/demo"}
+            (await client.post("/webhook/alert", content=_recorded_body(), headers=headers)).raise_for_status()
         incident = await _report(client, progress, stop, seconds - (time.monotonic() - started))
         if incident is None:
             return 130
@@ -96,6 +100,14 @@ def _config(folder: Path, port: int, prometheus_url: str) -> Config:
         inbox=replace(config.inbox, webhook_token=""),
         prometheus=replace(config.prometheus, url=prometheus_url, external_url="", bearer_token=""),
     )
+
+
+def _recorded_body() -> bytes:
+    """A body that Alertmanager sent in the real story, as if its alert had begun now."""
+    document = json.loads((files("agent_sre.cli.demo") / "webhook.json").read_bytes())
+    for alert in document["alerts"]:
+        alert["startsAt"] = format_instant(datetime.now(UTC))
+    return json.dumps(document).encode()
 
 
 @asynccontextmanager

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 NAME = "prometheus"
 SETTING = "PROMETHEUS_URL"
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrometheusSettings:
     """Which Prometheus to ask (or Thanos Query, Mimir, VictoriaMetrics: whatever speaks its query API)."""

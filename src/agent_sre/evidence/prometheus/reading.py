@@ -1,7 +1,7 @@
 """What a series of samples says against its threshold: how it stands, since when, how it was before. Pure.
 
-    samples, bars ──read──> Reading ──describe──> one line for people
-                               └────values──> the numbers of the Fact, so that no detector computes them again
+samples, bars ──read──> Reading ──describe──> one line for people
+                           └────values──> the numbers of the Fact, so that no detector computes them again
 """
 
 from __future__ import annotations

@@ -195,9 +195,7 @@ class PrometheusSource:
     async def _rule_expression(self, member: MemberAlert) -> str:
         rule = _rule_of(member, await self._client.rules(member.name), "")
         if rule is None or not rule.expression:
-            raise Rejected(
-                f'The alert does not say what it measures, and Prometheus has no rule named "{_name(member)}".', reason="no_expression"
-            )
+            raise Rejected(f'The alert does not say what it measures, and Prometheus has no rule named "{_name(member)}".', reason="no_expression")
         return rule.expression
 
     # What Prometheus says about the alert
@@ -479,9 +477,7 @@ def _rule_of(member: MemberAlert, rules: Sequence[Rule], expression: str) -> Rul
 
 
 def _read(series: Series, term: Term, limit_series: Mapping[str, QueryResult], member: MemberAlert, window: Window) -> Reading:
-    bars = [
-        Bar(op=threshold.op, value=threshold.value, points=_limit_points(threshold, limit_series, series)) for threshold in term.thresholds
-    ]
+    bars = [Bar(op=threshold.op, value=threshold.value, points=_limit_points(threshold, limit_series, series)) for threshold in term.thresholds]
     return reading.read(series.points, bars, starts_at=member.starts_at, start=window.start, end=window.end, step=window.step)
 
 
