@@ -37,7 +37,9 @@ def running(command: Sequence[str], **variables: str) -> Iterator[subprocess.Pop
             yield process
         finally:
             process.kill()
-            process.communicate()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 @contextmanager

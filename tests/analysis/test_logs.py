@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -230,9 +230,9 @@ def test_fifty_thousand_lines_take_about_a_second() -> None:
     text = "\n".join(lines)
     took = []
     for _ in range(2):
-        began = perf_counter()
+        began = process_time()
         found = digest(text, NOW)
-        took.append(perf_counter() - began)
+        took.append(process_time() - began)
     assert len(found.templates) == 2
     assert min(took) < 1.0  # 50,000 lines/s on a quiet machine; a busy one gets half of that
 
@@ -242,9 +242,9 @@ def test_fifty_thousand_lines_take_about_a_second() -> None:
 )
 def test_no_line_makes_a_pattern_slow(unit: str) -> None:
     line = (unit * 2000)[:1990]
-    began = perf_counter()
+    began = process_time()
     digest("\n".join([line] * 100), NOW)
-    assert perf_counter() - began < 2
+    assert process_time() - began < 2
 
 
 @given(st.lists(st.one_of(st.text(max_size=80), st.sampled_from(HOSTILE)), max_size=12))

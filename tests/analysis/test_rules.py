@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import promql_parser
 import pytest
@@ -120,17 +120,17 @@ def test_one_alert_takes_a_millisecond_or_two() -> None:
     alert_analysis(crashing, PLAYBOOKS, NOW)
     took = []
     for _ in range(20):
-        began = perf_counter()
+        began = process_time()  # what it costs, not how busy the machine is
         alert_analysis(crashing, PLAYBOOKS, NOW)
-        took.append(perf_counter() - began)
+        took.append(process_time() - began)
     assert min(took) < 0.002
 
 
 @pytest.mark.parametrize("name", ["pod" * 40_000, "x" * 500_000, "[E01]" * 20_000, "\u202e" * 100_000])
 def test_a_monstrous_alert_name_costs_no_seconds(name: str) -> None:
-    began = perf_counter()
+    began = process_time()
     assert_whole(alert_analysis(alert({"alertname": name, "pod": name, "namespace": name}, {"summary": name}), PLAYBOOKS, NOW))
-    assert perf_counter() - began < 1
+    assert process_time() - began < 1
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda playbook: playbook.name)
@@ -251,9 +251,9 @@ def test_labels_that_nothing_else_tells_are_shown_and_many_are_counted() -> None
 def test_an_incident_of_a_thousand_alerts_is_written_in_milliseconds() -> None:
     storm = an_incident(*(an_alert(labels={"namespace": f"n{n % 7}", "pod": f"cart-{n}"}) for n in range(1000)))
     analyse(storm)
-    began = perf_counter()
+    began = process_time()
     analyse(storm)
-    assert perf_counter() - began < 0.1
+    assert process_time() - began < 0.1
 
 
 texts = st.one_of(st.text(max_size=80), st.sampled_from([*HOSTILE, *HOSTILE_MARKDOWN]))
@@ -354,9 +354,9 @@ def test_an_alert_name_in_a_text_beats_every_pattern() -> None:
 
 
 def test_a_text_that_a_pattern_half_fits_a_thousand_times_costs_no_seconds() -> None:
-    began = perf_counter()
+    began = process_time()
     topics_of("pod container service app " * 2000, PLAYBOOKS)
-    assert perf_counter() - began < 1
+    assert process_time() - began < 1
 
 
 def test_an_unknown_incident_gets_the_checklist() -> None:

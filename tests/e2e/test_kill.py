@@ -59,7 +59,7 @@ class Load:
                     self.acknowledged += pods
                     self.resolved |= {resolving[0]} if resolving else set()
                 mine += [(pod, severity) for pod in pods]
-            time.sleep(chance.uniform(0, 0.05))
+            time.sleep(chance.uniform(0.2, 0.8))
 
     def _post(self, body: object) -> bool:
         request = urllib.request.Request(
@@ -89,7 +89,7 @@ def test_nothing_acknowledged_is_lost_and_every_incident_gets_exactly_one_report
     finally:
         load.stop()
     try:
-        wait_until_settled(service, seconds=120)
+        wait_until_settled(service, seconds=300)
         assert service.stop() == 0
     finally:
         if service.process is not None and service.process.poll() is None:

@@ -23,7 +23,7 @@ async def test_a_thousand_dribbling_sockets_do_not_delay_a_real_post(tmp_path: P
         opened = time.monotonic()
         for number, (_, writer) in enumerate(sockets):
             writer.write(heads[number % 2])
-        dribbling = asyncio.create_task(dribble([writer for _, writer in sockets]), name="dribble")
+        tasks = [asyncio.create_task(dribble([writer for _, writer in sockets]))]
         slowest = 0.0
         for number in range(20):
             started = time.monotonic()
@@ -34,7 +34,7 @@ async def test_a_thousand_dribbling_sockets_do_not_delay_a_real_post(tmp_path: P
         async with asyncio.timeout(10):
             await asyncio.gather(*(ended(reader) for reader, _ in sockets))
         assert time.monotonic() - opened < 9
-        dribbling.cancel()
+        tasks[0].cancel()
         for _, writer in sockets:
             writer.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 
 from agent_sre.alert.alert import Severity
 from agent_sre.evidence.evidence import EvidenceSet
@@ -102,6 +102,6 @@ def test_a_diagnosis_of_a_thousand_alerts_takes_milliseconds() -> None:
 
 
 def _timed(storm: Incident, evidence: EvidenceSet, playbook: Playbook) -> float:
-    began = perf_counter()
+    began = process_time()
     diagnose(storm, evidence, playbook)
-    return perf_counter() - began
+    return process_time() - began

@@ -166,7 +166,7 @@ async def test_a_claim_reads_along_the_index_and_sorts_nothing(queue: EmbeddedQu
     await claimed(queue)
     selects = [statement for statement in statements if statement[0].startswith("SELECT")]
     plan = plans(store, selects)
-    assert plan.count("SEARCH job USING INDEX job_next (kind=? AND status=?)") == len(selects) == 2
+    assert plan.count("SEARCH job USING INDEX job_next (kind=? AND status=?)") == len(selects) == 4  # a look first, then the claim itself
     assert "TEMP B-TREE" not in plan
 
 

@@ -88,7 +88,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.enqueue("1", 0, None)
+        self.enqueue("1", 1, None)
         self.enqueue("2", 0, None)
 
     @rule(key=KEYS, priority=st.integers(0, 1), delay=st.none() | DELAYS)

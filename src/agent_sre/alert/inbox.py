@@ -66,7 +66,12 @@ class Inbox:
         self._clock = clock
         self._pending: list[tuple[tuple[str, str, bytes, int], asyncio.Future[int]]] = []
         self._writing: asyncio.Task[None] | None = None
+        self._accepted_at = float("-inf")
         self.arrived = Signal()
+
+    def quiet_for(self) -> float:
+        """Seconds since a body was last on its way to the disk; 0 while one is."""
+        return 0.0 if self._pending or self._writing else self._clock.monotonic() - self._accepted_at
 
     async def accept(self, body: bytes, *, sender: str, alerts: int) -> int:
         """Puts a body on disk and gives its inbox id. Raises StoreUnavailable where it could not be stored; nothing is kept then."""
@@ -87,7 +92,7 @@ class Inbox:
             while self._pending:
                 batch = self._next_batch()
                 try:
-                    ids = await self._store.write(partial(_insert, [row for row, _ in batch]))
+                    ids = await self._store.write(partial(_insert, [row for row, _ in batch]), urgent=True)
                 except StoreUnavailable as error:
                     for _, future in batch:
                         if not future.done():
@@ -99,6 +104,7 @@ class Inbox:
                     self.arrived.ring()
         finally:
             self._writing = None
+            self._accepted_at = self._clock.monotonic()
 
     def _next_batch(self) -> list[tuple[tuple[str, str, bytes, int], asyncio.Future[int]]]:
         size = 0

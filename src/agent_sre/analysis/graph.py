@@ -14,6 +14,7 @@ Import this module only after `environment.prepare()`; loading LangGraph takes a
 
 from __future__ import annotations
 
+import asyncio
 import operator
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -116,7 +117,16 @@ async def diagnose_node(state: State, runtime: Runtime[Context]) -> State:
     started = tools.clock.monotonic()
     run_id, incident = state["run_id"], context.incident
     if incident is None:
-        analysis = text_analysis(state["task_type"], context.message, facts={}, author_note=WAITING_FOR_MODEL, now=tools.clock.now())
+        # In a thread: 16 MB of log lines take seconds, and the webhook must answer meanwhile.
+        analysis = await asyncio.to_thread(
+            text_analysis,
+            state["task_type"],
+            context.message,
+            facts={},
+            author_note=WAITING_FOR_MODEL,
+            now=tools.clock.now(),
+            playbooks=tools.playbooks,
+        )
         await tools.store.write(lambda connection: save_artifact(connection, run_id, "rules", Analysis, analysis))
         return {"timings": {"diagnose": tools.clock.monotonic() - started}}
     evidence = await tools.store.read(lambda connection: load_evidence(connection, run_id))

@@ -44,6 +44,7 @@ _ENTITY = re.compile(r"&(?=[#A-Za-z])")
 _NAME = re.compile(r"[A-Za-z0-9._/:@-]+")
 _ALPHANUMERIC = re.compile(r"[A-Za-z0-9]")
 _OUTER_UNDERSCORE = re.compile(r"(?<![A-Za-z0-9_])_|_(?![A-Za-z0-9_])")  # between letters, CommonMark leaves `_` alone
+_ACTIVE = re.compile(r"[_@]|://|www\.", re.IGNORECASE)  # a line without these has no word that must be looked at
 _LINK_LIKE = re.compile(r"://|^www\.|@", re.IGNORECASE)  # what GitHub and Slack turn into links and mentions by themselves
 _BLOCK_MARKER = re.compile(r"^(?:[-+>#=]|\d{1,9}(?=\)))")
 _ORDERED_MARKER = re.compile(r"^(\d{1,9})\.(?=\s|$)")
@@ -94,13 +95,12 @@ def _free_run(text: str, *, at_least: int) -> int:
 
 
 def _inert(line: str) -> str:
-    return _NAME.sub(_inert_name, _ENTITY.sub(r"\\&", line.translate(_ESCAPED)))
+    escaped = _ENTITY.sub(r"\\&", line.translate(_ESCAPED))
+    return _NAME.sub(_inert_name, escaped) if _ACTIVE.search(escaped) else escaped
 
 
 def _inert_name(match: re.Match[str]) -> str:
     word = match[0]
-    if word.isalnum():
-        return word
     if not _ALPHANUMERIC.search(word):
         return word.replace("_", r"\_")
     return f"`{word}`" if _LINK_LIKE.search(word) or _OUTER_UNDERSCORE.search(word) else word

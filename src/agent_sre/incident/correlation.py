@@ -24,7 +24,8 @@ class CorrelationSettings:
     """How close is close."""
 
     group_window: timedelta = timedelta(minutes=10)
-    """Alerts of one Alertmanager group join an incident whose alerts are at most this far away. 10 min: two of Alertmanager's default group_interval."""
+    """Alerts of one Alertmanager group join an incident whose alerts are at most this far away.
+    10 min: two of Alertmanager's default group_interval."""
 
     subject_window: timedelta = timedelta(hours=1)
     """Alerts about one subject join its open incident at most this far away. 1 h: longer than any common `for`, shorter than a shift."""

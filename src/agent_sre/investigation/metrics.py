@@ -8,7 +8,7 @@ from agent_sre.kit.metrics import REGISTRY
 
 ALERTS_BY_OUTCOME = Counter(
     "agent_sre_alerts_ingested",
-    "Alerts taken from the inbox, by what became of them: opened, repeated, resolved, resolved_again, resolved_unknown, heartbeat, ignored, unreadable.",
+    "Alerts taken from the inbox, by what became of them.",
     ["outcome"],
     registry=REGISTRY,
 )

@@ -51,6 +51,9 @@ class EmbeddedQueue:
         return added
 
     async def claim(self, kind: str, owner: str) -> Job | None:
+        # A look first: a bell wakes every idle worker, and reading costs the writer nothing.
+        if await self._store.read(lambda connection: _due(connection, kind, self._clock.now())) is None:
+            return None
         claimed = await self._store.write(lambda connection: _claim(connection, kind, owner, self._clock.now(), self._settings.lease))
         if claimed is None:
             return None
@@ -119,15 +122,20 @@ def _enqueue(connection: Connection, kind: str, key: str, priority: int, run_at:
 
 def _claim(connection: Connection, kind: str, owner: str, now: datetime, lease: timedelta) -> tuple[Job, bool] | None:
     """The claimed job, and whether it was taken over from a holder that fell silent."""
-    # Two looks along the index `job_next` instead of one OR, which would sort everything that is due for the sake of one row.
-    due = (_next(connection, kind, _QUEUED, table.c.run_at <= now), _next(connection, kind, _LEASED, table.c.lease_until <= now))
-    row = min((row for row in due if row is not None), key=lambda row: (row.priority, row.id), default=None)
+    row = _due(connection, kind, now)
     if row is None:
         return None
     job = Job(id=row.id, kind=kind, key=row.key, priority=row.priority, owner=owner, attempts=row.attempts + 1, run_at=row.run_at)
     leased = {"status": JobStatus.LEASED, "owner": owner, "attempts": job.attempts, "lease_until": now + lease}
     connection.execute(sa.update(table).where(table.c.id == job.id).values(leased))
     return job, row.status == JobStatus.LEASED
+
+
+def _due(connection: Connection, kind: str, now: datetime) -> Row[*tuple[Any, ...]] | None:
+    """The most urgent job that may be claimed."""
+    # Two looks along the index `job_next` instead of one OR, which would sort everything that is due for the sake of one row.
+    due = (_next(connection, kind, _QUEUED, table.c.run_at <= now), _next(connection, kind, _LEASED, table.c.lease_until <= now))
+    return min((row for row in due if row is not None), key=lambda row: (row.priority, row.id), default=None)
 
 
 def _next(connection: Connection, kind: str, *due: sa.ColumnElement[bool]) -> Row[*tuple[Any, ...]] | None:

@@ -6,7 +6,7 @@
 `work` is a plain function of a SQLAlchemy connection, so whole transactions are unit-tested without an event loop.
 
 SQLite has one writer at a time, so we make that the design instead of the bottleneck: one thread owns the writing connection and runs the
-transactions one after the other, and nobody ever waits for a lock or meets "database is locked". Group commit is the caller's
+transactions one after the other, and nobody here waits for a lock or meets "database is locked". Group commit is the caller's
 (see alert/inbox.py): many bodies, one transaction. Readers have connections of their own and never block (WAL).
 
 The file is made by `open_store` and never by a connection: a file that disappears under a running server must be an error, not an empty
@@ -34,7 +34,8 @@ from sqlalchemy.pool import QueuePool
 from agent_sre.kit.errors import AgentSREError, BadSetting, StoreUnavailable
 from agent_sre.kit.redact import redact
 from agent_sre.store import schema
-from agent_sre.store.checkpoint import LogKeeper
+from agent_sre.store.wal import LogKeeper
+from agent_sre.store.writer import WriterThread
 
 T = TypeVar("T")
 
@@ -91,20 +92,20 @@ class Store:
         self._writer_engine = _engine(path, "BEGIN IMMEDIATE", _WRITER_PRAGMAS, connections=1)
         self._reader_engine = _engine(path, "BEGIN", _READER_PRAGMAS, connections=_READERS)
         self._log_keeper = LogKeeper(path, self._writer_engine)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
+        self._writer = WriterThread("store-write")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-read")
         self._lock_file: int | None = None
         self._closed = False
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Runs `work` in one transaction and returns its result after the commit reached the disk.
+    async def write(self, work: Callable[[Connection], T], *, urgent: bool = False) -> T:
+        """Runs `work` in one transaction and returns its result after the commit reached the disk. Urgent work goes before all other.
 
         Raises StoreUnavailable where the database cannot write (disk full, read-only, I/O error, file removed); the next call starts
         afresh, so the store recovers by itself as soon as the disk does. Whatever else `work` raises rolls back and passes through.
         A cancelled caller does not know the outcome: a transaction that has begun goes on to its end.
         """
         self._check_open()
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._write, work)
+        return await asyncio.wrap_future(self._writer.submit(self._write, work, urgent=urgent))
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Runs `work` on a consistent snapshot. Raises StoreUnavailable like `write`, also where `work` tries to write."""
@@ -140,7 +141,7 @@ class Store:
             return
         self._closed = True
         self._readers.shutdown(wait=True)
-        self._writer.shutdown(wait=True)
+        self._writer.shutdown()
         self._reader_engine.dispose()
         self._writer_engine.dispose()  # the last one out: closing it writes the log back into the file
         if self._lock_file is not None:

@@ -29,13 +29,17 @@ _VERSION_TABLE = "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL
 
 
 class Instant(TypeDecorator[datetime]):
-    """Aware UTC, stored as text of fixed width."""
+    """Aware UTC, stored as text of fixed width. A datetime without a zone is refused: it would be taken for this machine's local time."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> str | None:
-        return None if value is None else format_instant(value)
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        return format_instant(value)
 
     def process_result_value(self, value: Any, _dialect: Dialect) -> datetime | None:
         return parse_instant(value)

@@ -21,7 +21,7 @@ from agent_sre.analysis.llm.model import REASONS, Budget, Completion, ModelFaile
 from agent_sre.analysis.llm.ollama import OllamaModel, OllamaSettings
 from agent_sre.kit.clock import FakeClock, SystemClock
 from agent_sre.kit.errors import BadSetting
-from fakes.ollama import BEHAVIOURS, Exchange, FakeOllama, body, fine, raw, status
+from fakes.ollama import BEHAVIOURS, Exchange, FakeOllama, body, fine, go_json, raw, status
 
 PRIMARY, FALLBACK = "bruno-sre:latest", "gemma3n:e4b"
 SYSTEM = "You weigh evidence."
@@ -260,9 +260,11 @@ def test_every_behaviour_of_the_fake_has_its_test() -> None:
 async def test_each_fault_has_its_reason(behaviour: str, reason: str, asked: int) -> None:
     before = calls(reason)
     patience = IMPATIENT if reason == "timeout" else {}
+    started = asyncio.get_running_loop().time()
     async with FakeOllama(behaviour, loaded=[PRIMARY]) as fake, model_on(fake, **patience) as model:
         failure = await failure_of(model, LONG_PROMPT)
     assert failure.reason == reason, str(failure)
+    assert asyncio.get_running_loop().time() - started < 3  # long before the budget of ten
     assert len(fake.chats) == asked
     assert calls(reason) == before + 1
     assert fake.url in str(failure)
@@ -437,6 +439,28 @@ async def test_a_loaded_model_gets_less_time_for_its_first_token() -> None:
         assert (await ask(model)).text  # nobody knows
 
 
+async def test_silence_inside_an_answer_is_borne_for_a_shorter_time_than_before_it() -> None:
+    async with FakeOllama("stall mid-stream", loaded=[PRIMARY]) as fake, model_on(fake, between_tokens=ms(100)) as model:
+        started = asyncio.get_running_loop().time()
+        failure = await failure_of(model)
+        assert "stalled" in str(failure)
+        assert asyncio.get_running_loop().time() - started < 0.1 + SLACK_SECONDS
+
+
+async def test_a_slow_answer_that_goes_on_is_let_finish() -> None:
+    async def steady(exchange: Exchange) -> None:
+        await exchange.head()
+        for value in [*exchange.tokens("It is the disk of node 7."), exchange.last("x")]:
+            await exchange.chunk(go_json(value) + b"\n")
+            await exchange.wait(0.06)
+        await exchange.finish()
+
+    async with FakeOllama(steady, loaded=[PRIMARY]) as fake, model_on(fake, first_token=ms(400), between_tokens=ms(400)) as model:
+        completion = await ask(model)
+        assert completion.text == "It is the disk of node 7."
+        assert completion.took > ms(400)
+
+
 async def test_a_hanging_list_of_loaded_models_costs_half_a_second_at_most() -> None:
     async with FakeOllama() as fake, model_on(fake) as model:
         fake.behave("hang before the first token", path="/api/ps")
@@ -536,6 +560,32 @@ async def test_only_one_call_is_the_probe() -> None:
         assert (await probe).text
 
 
+async def test_those_who_wait_for_their_turn_are_told_when_the_circuit_opens() -> None:
+    async with FakeOllama("504 gateway") as fake, model_on(fake) as model:
+        failures = await asyncio.gather(*(failure_of(model) for _ in range(5)))
+    assert sorted(failure.reason for failure in failures) == ["circuit_open"] * 2 + ["server_error"] * 3
+    assert len(fake.chats) == 3
+
+
+async def test_a_cancelled_call_says_nothing_about_the_server() -> None:
+    arrived = asyncio.Event()
+
+    async def hang(exchange: Exchange) -> None:
+        arrived.set()
+        await exchange.wait()
+
+    async with FakeOllama() as fake, model_on(fake) as model:
+        fake.behave("504 gateway", "504 gateway", hang, "504 gateway")
+        for _ in range(2):
+            await failure_of(model)
+        call = asyncio.create_task(ask(model))
+        await asyncio.wait_for(arrived.wait(), 5)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        assert (await failure_of(model)).reason == "server_error"
+        assert (await failure_of(model)).reason == "circuit_open"
+
+
 async def test_failures_of_an_answering_server_do_not_open_the_circuit() -> None:
     async with FakeOllama("length") as fake, model_on(fake) as model:
         for _ in range(5):
@@ -608,6 +658,12 @@ async def test_check_says_why_not(path: str, behaviour: str, reason: str) -> Non
     assert "Ollama" in health.detail
 
 
+async def test_check_reads_no_endless_list() -> None:
+    async with FakeOllama() as fake, model_on(fake) as model:
+        fake.behave("huge body", path="/api/tags")
+        assert "sent more than" in (await model.check(timedelta(seconds=5))).detail
+
+
 async def test_check_refuses_a_local_name_for_a_remote_model() -> None:
     listed = {"models": [{"name": PRIMARY, "model": PRIMARY, "remote_model": "gpt-oss:120b", "remote_host": "https://ollama.com:443"}]}
     async with FakeOllama() as fake, model_on(fake) as model:
@@ -646,12 +702,16 @@ async def test_warm_up_loads_the_fallback_where_the_model_is_missing() -> None:
     assert fake.loaded == {FALLBACK: 8192}
 
 
-@pytest.mark.parametrize("behaviour", ["hang before the first token", "500 memory", "404 no model", "reset mid-stream", "garbage", "200 HTML"])
+@pytest.mark.parametrize(
+    "behaviour",
+    ["hang before the first token", "500 memory", "404 no model", "reset mid-stream", "garbage", "done false", "error line first", "JSON array"],
+)
 async def test_warm_up_only_logs_what_went_wrong(behaviour: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "agent_sre")
     async with FakeOllama(behaviour) as fake, model_on(fake, **IMPATIENT) as model:
         await model.warm_up()
     assert "Ollama" in caplog.text
+    assert "has loaded" not in caplog.text
     assert all(record.levelno == logging.INFO for record in caplog.records)
 
 
@@ -696,6 +756,13 @@ async def test_credentials_of_the_url_go_into_the_header_and_nowhere_else(caplog
         assert "sesame" not in text
         assert encoded not in text
         assert "bob" not in text
+
+
+async def test_secrets_in_the_servers_words_are_not_passed_on() -> None:
+    async with FakeOllama(status(400, {"error": "proxy login failed: password=hunter2"})) as fake, model_on(fake) as model:
+        failure = await failure_of(model)
+    assert "proxy login failed" in str(failure)
+    assert "hunter2" not in str(failure)
 
 
 async def test_redirects_are_never_followed() -> None:

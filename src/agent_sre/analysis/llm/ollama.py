@@ -392,17 +392,15 @@ class OllamaModel:
         async with self._stream("POST", "/api/chat", self._json({**request, "model": model})) as response:
             if response.status_code != 200:
                 raise await self._refusal(response, model, request)
-            await self._body(response)
+            loaded = await self._json_body(response, "/api/chat")
+        if not isinstance(loaded, dict) or loaded.get("done") is not True:
+            raise self._failure("incomplete", f"did not confirm that {model} is loaded")
 
     async def _get(self, path: str) -> Any:
         async with self._stream("GET", path, None) as response:
             if response.status_code != 200:
                 raise await self._refusal(response, self.name, {}, path)
-            body = await self._body(response)
-        try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise self._failure("garbage", f"answered {path} with something that is not JSON") from error
+            return await self._json_body(response, path)
 
     # The wire
 
@@ -445,13 +443,16 @@ class OllamaModel:
             return self._failure("incomplete", "closed the connection in the middle of its answer")
         return self._failure("garbage", f"does not speak HTTP: {_words(error)}")
 
-    async def _body(self, response: httpx2.Response) -> bytes:
+    async def _json_body(self, response: httpx2.Response, path: str) -> Any:
         body = bytearray()
         async for chunk in response.aiter_raw():
             body += chunk
             if len(body) > _MAX_LIST_BYTES:
                 raise self._failure("garbage", f"sent more than {_MAX_LIST_BYTES} bytes where a short answer was due")
-        return bytes(body)
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise self._failure("garbage", f"answered {path} with something that is not JSON") from error
 
     async def _refusal(self, response: httpx2.Response, model: str, request: Mapping[str, Any], path: str = "/api/chat") -> ModelFailed:
         """What a status other than 200 means."""

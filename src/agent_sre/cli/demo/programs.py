@@ -23,7 +23,9 @@ groups:
 - name: demo
   rules:
   - alert: ContainerMemoryNearLimit
-    expr: max by (namespace, pod, container) (container_memory_working_set_bytes) / max by (namespace, pod, container) (kube_pod_container_resource_limits{resource="memory"}) > 0.9
+    expr: |
+      max by (namespace, pod, container) (container_memory_working_set_bytes)
+        / max by (namespace, pod, container) (kube_pod_container_resource_limits{resource="memory"}) > 0.9
     for: 2s
     labels: {severity: critical}
     annotations:

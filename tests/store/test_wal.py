@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from agent_sre.store import checkpoint, schema
+from agent_sre.store import schema, wal
 from agent_sre.store.engine import Store, StoreSettings, open_store
 
 MIB = 1024 * 1024
@@ -22,7 +22,7 @@ MIB = 1024 * 1024
 @pytest.fixture
 def limit(monkeypatch: pytest.MonkeyPatch) -> int:
     """A log of 20 MiB is too long: a little more than what SQLite leaves of one that has been long."""
-    monkeypatch.setattr(checkpoint, "LIMIT_BYTES", 20 * MIB)
+    monkeypatch.setattr(wal, "LIMIT_BYTES", 20 * MIB)
     return 20 * MIB
 
 
@@ -87,14 +87,14 @@ def test_a_long_read_lets_the_log_grow_and_writes_go_on_and_afterwards_it_is_cut
 
 def test_a_read_that_blocks_the_cut_is_not_waited_for_at_every_write(store: Store, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    real = checkpoint._truncate
+    real = wal._truncate
 
     def counted(connection: sa.PoolProxiedConnection) -> bool:
         asked.append(log_bytes(store))
         return real(connection)
 
-    monkeypatch.setattr(checkpoint, "_truncate", counted)
-    monkeypatch.setattr(checkpoint, "PATIENCE_MILLISECONDS", 1)
+    monkeypatch.setattr(wal, "_truncate", counted)
+    monkeypatch.setattr(wal, "PATIENCE_MILLISECONDS", 1)
     reader = Reader(store)
     for _ in range(35):
         store.write_now(post)
@@ -132,7 +132,7 @@ def test_a_cut_that_fails_does_not_undo_the_write(
     def broken(_connection: sa.PoolProxiedConnection) -> bool:
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(checkpoint, "_truncate", broken)
+    monkeypatch.setattr(wal, "_truncate", broken)
     reader = Reader(store)
     for _ in range(20):
         store.write_now(post)
