@@ -138,6 +138,39 @@ async def test_a_store_that_cannot_write_is_told_to_the_caller_and_no_bell_rings
     assert not heard.is_set()
 
 
+async def test_at_a_start_what_the_dead_held_is_claimable_at_once_and_their_death_is_counted(queue: EmbeddedQueue) -> None:
+    dead = await claimed(queue, key="held")
+    await queue.enqueue("investigate", "waiting", priority=0)
+    heard = queue.changed.listen()
+    assert await queue.recover() == 1
+    assert heard.is_set()
+    jobs = [job for _ in range(3) if (job := await queue.claim("investigate", "heir"))]
+    assert [(job.key, job.attempts) for job in jobs] == [("waiting", 1), ("held", 2)]
+    assert not await queue.finish(dead)
+    assert await queue.finish(jobs[1])
+
+
+async def test_a_start_with_nothing_to_recover_rings_no_bell(queue: EmbeddedQueue) -> None:
+    await queue.enqueue("investigate", "waiting", priority=0)
+    heard = queue.changed.listen()
+    assert await queue.recover() == 0
+    assert not heard.is_set()
+
+
+async def test_looking_for_work_in_vain_does_not_stand_in_line_behind_a_write(queue: EmbeddedQueue, store: Store) -> None:
+    writing, go_on = threading.Event(), threading.Event()
+
+    def slow(_connection: Connection) -> None:
+        writing.set()
+        assert go_on.wait(10)
+
+    slow_write = asyncio.create_task(store.write(slow))
+    await asyncio.to_thread(writing.wait, 10)
+    assert await queue.claim("investigate", "worker") is None
+    go_on.set()
+    await slow_write
+
+
 async def test_every_end_is_counted_by_kind(queue: EmbeddedQueue, clock: FakeClock) -> None:
     await queue.finish(await claimed(queue, "count-ends"))
     await queue.finish(await claimed(queue, "count-ends"))

@@ -1,4 +1,4 @@
-"""The job queue of a single machine: the `job` table, one transaction per call.
+"""The job queue of a single machine: the `job` table, one transaction for each change.
 
 A claim is a lease: it ends by `finish`, `retry`, `fail`, `cancel` or `release`, and where none of them comes, by itself. Nothing has to
 notice that a worker died: the next claim after `lease_until` takes the job over, and `attempts` says that it did.
