@@ -19,6 +19,9 @@ from agent_sre.kit.times import format_instant
 
 FORMATS = ("console", "json")
 
+_LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+"""What JSON leaves as it is and some readers of lines take for an end."""
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -61,7 +64,8 @@ class JsonFormatter(_Formatter):
         timestamp, message, fields = self.parts(record)
         line = {"timestamp": timestamp, "level": record.levelname.lower(), "logger": record.name, "message": message}
         plain = {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
-        return orjson.dumps({**plain, **line}, default=str, option=orjson.OPT_NON_STR_KEYS).decode(errors="replace")
+        text = orjson.dumps({**plain, **line}, default=str, option=orjson.OPT_NON_STR_KEYS).decode(errors="replace")
+        return text.translate(_LINE_BREAKS)
 
 
 def configure_logs(settings: LogSettings) -> None:
