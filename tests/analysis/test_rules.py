@@ -96,7 +96,7 @@ def test_the_document_s_own_example_is_analysed_in_its_own_names() -> None:
     assert analysis.confidence is Confidence.LOW
     assert "nothing was measured" in analysis.confidence_reason
     assert len(analysis.hypotheses) >= 3
-    assert analysis.root_cause.startswith("Usual causes, none confirmed yet")
+    assert analysis.root_cause.startswith("Not confirmed yet; most often:")
 
 
 @pytest.mark.parametrize("labels", [{"alertname": "SomethingNobodyKnows"}, {}, {"alertname": ""}, {"x": "y"}])

@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
 from service import NO_OLLAMA, firing, message, service_process
 
 

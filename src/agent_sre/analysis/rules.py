@@ -236,7 +236,7 @@ def _root_cause(hypotheses: Sequence[Hypothesis], evidence: EvidenceSet) -> str:
     first = hypotheses[0]
     measured = {item.id for item in evidence.items if item.query.source not in REPORTED}
     if not first.supporting:
-        return f"Usual causes, none confirmed yet. Most often: {_sentence(first.cause)}"
+        return f"Not confirmed yet; most often: {_sentence(first.cause)}"
     likely = "Most likely" if measured.intersection(first.supporting) else "Not measured, but suggested by what was reported"
     return cited(f"{likely}: {_sentence(first.cause)}", first.supporting)
 
