@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent_sre.alert.alert import Alert, AlertStatus, fingerprint_of
-from agent_sre.alert.subject import describe, subject_of
 from agent_sre.analysis import environment
 from agent_sre.analysis.analysis import Analysis
 from agent_sre.analysis.artifacts import drop_artifacts, load_artifact
 from agent_sre.analysis.llm.model import Budget, LanguageModel
+from agent_sre.analysis.rules import incident_of
 from agent_sre.evidence.evidence import EvidenceSource
 from agent_sre.evidence.gather import Circuits
 from agent_sre.evidence.playbook import Playbook
 from agent_sre.incident import store as incident_store
-from agent_sre.incident.incident import Incident, IncidentStatus, MemberAlert
+from agent_sre.incident.incident import Incident
 from agent_sre.kit.clock import Clock
 from agent_sre.kit.errors import BadInput, StoreUnavailable
 from agent_sre.kit.signal import Signal
@@ -155,21 +155,24 @@ class Agent:
         thread_id = str(given.get("thread_id") or (incident.lead.thread_id if incident else f"chat-{uuid.uuid4().hex[:12]}"))
         run_id = str(given.get("run_id") or f"{thread_id}/{uuid.uuid4().hex[:12]}")
         config: Any = {"configurable": {"thread_id": run_id}}
-        started = (await self._graph.aget_state(config)).next
-        await self._graph.ainvoke(
-            None if started else {"run_id": run_id, "task_type": task_type},
-            config,
-            context=Context(
-                tools=self._tools,
-                incident=incident,
-                message=message,
-                history=tuple(given.get("history") or ()),
-                skip_model=str(given.get("skip_model") or ""),
-                publish=publish,
-            ),
-            durability="sync",
-            interrupt_before=[until] if until else None,
-        )
+        before = await self._graph.aget_state(config)
+        ended = bool(before.values) and not before.next  # it came to its end before, and the result was not fetched
+        paused = until is not None and before.next == (until,)  # a resume would walk past the node it waits before
+        if not ended and not paused:
+            await self._graph.ainvoke(
+                None if before.next else {"run_id": run_id, "task_type": task_type},
+                config,
+                context=Context(
+                    tools=self._tools,
+                    incident=incident,
+                    message=message,
+                    history=tuple(given.get("history") or ()),
+                    skip_model=str(given.get("skip_model") or ""),
+                    publish=publish,
+                ),
+                durability="sync",
+                interrupt_before=[until] if until else None,
+            )
         analysis = await self._store.read(lambda connection: load_artifact(connection, run_id, "analysis", Analysis))
         if "run_id" not in given:
             await self.forget(run_id)
@@ -192,7 +195,7 @@ class Agent:
                 raise BadInput(f"There is no incident {incident_id}.")
             return incident
         if given.get("labels"):
-            return _unstored_incident(given, self._clock)
+            return incident_of(_unstored_alert(given), self._clock.now())
         return None
 
 
@@ -201,10 +204,10 @@ def checkpoint_path(database: Path) -> Path:
     return database.with_name(f"{database.name}.checkpoints")
 
 
-def _unstored_incident(given: Mapping[str, Any], clock: Clock) -> Incident:
-    """An incident made of an alert's labels, for callers who have an alert but no store row."""
+def _unstored_alert(given: Mapping[str, Any]) -> Alert:
+    """An alert made of labels, for callers who have no row in the store."""
     labels = {str(name): str(value) for name, value in dict(given["labels"]).items()}
-    alert = Alert(
+    return Alert(
         fingerprint=str(given.get("fingerprint") or fingerprint_of(labels)),
         status=AlertStatus.FIRING,
         labels=labels,
@@ -212,34 +215,4 @@ def _unstored_incident(given: Mapping[str, Any], clock: Clock) -> Incident:
         starts_at=None,
         ends_at=None,
         generator_url=str(given.get("generator_url") or ""),
-    )
-    subject, now = subject_of(labels), clock.now()
-    member = MemberAlert(
-        id=0,
-        fingerprint=alert.fingerprint,
-        status=alert.status,
-        name=alert.name,
-        severity_text=alert.severity_text,
-        labels=alert.labels,
-        annotations=alert.annotations,
-        generator_url=alert.generator_url,
-        starts_at=now,
-        ends_at=None,
-        last_seen_at=now,
-        sightings=1,
-        reason="asked about",
-        subject=subject,
-    )
-    return Incident(
-        id=0,
-        group_key="",
-        title=f"{alert.name}: {describe(subject)}",
-        severity=alert.severity,
-        status=IncidentStatus.TRIGGERED,
-        subject=subject,
-        alerts=(member,),
-        triggered_at=now,
-        last_alert_at=now,
-        acknowledged_at=None,
-        resolved_at=None,
     )
