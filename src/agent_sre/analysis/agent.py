@@ -32,7 +32,6 @@ from agent_sre.incident import store as incident_store
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.clock import Clock
 from agent_sre.kit.errors import BadInput, StoreUnavailable
-from agent_sre.kit.signal import Signal
 from agent_sre.store.engine import Store
 
 if TYPE_CHECKING:
@@ -89,7 +88,6 @@ class Agent:
         self._tools: Tools | None = None
         self._graph: CompiledStateGraph[State, Context, State, State] | None = None
         self._saver: AsyncSqliteSaver | None = None
-        self.opened = Signal()
 
     @property
     def graph_compiled(self) -> bool:
@@ -118,7 +116,6 @@ class Agent:
                 model_budget=self._budget,
             )
             self._graph = graph.build_graph(self._saver)
-            self.opened.ring()
 
     async def close(self) -> None:
         """Closes the checkpoint file."""

@@ -17,9 +17,6 @@ from agent_sre.incident.incident import Incident
 from agent_sre.kit.redact import redact
 from agent_sre.kit.text import one_line
 
-PROMPT_VERSION = "2026-11-1"
-"""Stored with each result, so that results of different prompts can be told apart."""
-
 _ROLE = "You are an expert SRE assistant"
 
 SYSTEM_PROMPTS: Mapping[str, str] = {

@@ -23,11 +23,6 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
 
 
-def promql_duration(duration: timedelta) -> str:
-    """A duration for a PromQL range selector, in whole seconds and never zero: `"300s"`."""
-    return f"{max(1, round(duration.total_seconds()))}s"
-
-
 def readable(duration: timedelta) -> str:
     """A duration for people, two units at most: `"45 s"`, `"12 min"`, `"2 h 5 min"`, `"3 d 4 h"`. Negative counts as zero."""
     seconds = max(0.0, duration.total_seconds())
