@@ -104,6 +104,13 @@ async def test_it_says_who_it_is(case: Case) -> None:
         assert model.name
 
 
+async def test_a_model_that_is_well_is_available(case: Case) -> None:
+    async with case.well() as model:
+        assert model.available()
+        await ask(model, SCHEMA)
+        assert model.available()
+
+
 async def test_with_a_schema_it_answers_with_json_for_it_and_without_one_with_words(case: Case) -> None:
     async with case.well() as model:
         verdict = json.loads(await ask(model, SCHEMA))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,24 @@ async def test_the_preliminary_report_is_there_before_the_model_is_asked(tmp_pat
                 stages += [incident["stage"] for incident in await service.incidents() if incident["stage"] not in stages]
                 await asyncio.sleep(0.02)
         assert stages[-2:] == ["preliminary", "complete"]
+
+
+async def test_a_storm_does_not_stand_in_line_for_a_model_that_is_left_alone(tmp_path: Path) -> None:
+    config = with_settings(config_of(tmp_path), "ollama", retry_pause=timedelta(0), circuit_open=timedelta(minutes=10))
+    async with running_service(config) as service:
+        for number in range(3):  # three failures in a row open the circuit
+            await service.post(message(firing("Before", namespace=f"n-{number}", pod="before")))
+        for number in range(20):
+            await service.post(message(firing("Storm", namespace=f"n-{number}", pod="p")), headers=ALERTMANAGER)
+        await service.settled()
+        storm = [incident for incident in await service.incidents() if incident["title"].startswith("Storm")]
+        assert len(storm) == 20
+        for incident in storm:
+            whole = await service.get(f"/incidents/{incident['incident_id']}")
+            assert whole["stage"] == "complete"
+            assert "(circuit_open)" in whole["analysis_json"]["author_note"]
+        lanes = await service.app.store.read(lambda connection: connection.execute(text("SELECT kind FROM job")).scalars().all())
+        assert Counter(lanes) == {"diagnose": 23, "analyze": 3}
 
 
 async def test_a_resolve_cancels_what_still_runs_and_the_rules_report_stands(tmp_path: Path) -> None:

@@ -53,6 +53,9 @@ class ScriptedModel:
             took=timedelta(0),
         )
 
+    def available(self) -> bool:
+        return True
+
     async def check(self, timeout: timedelta) -> ModelHealth:  # noqa: ASYNC109  (the protocol's name)
         return self._health
 

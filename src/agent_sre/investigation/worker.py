@@ -3,7 +3,8 @@
     diagnose lane   start ──> agent.execute(until="analyze") ──> preliminary report ──> job for the analyze lane
     analyze lane    agent.execute(same run) ──> complete report
 
-Two lanes, so that the two-second report of the next incident never waits for the model's words about the last one.
+Two lanes, so that the two-second report of the next incident never waits for the model's words about the last one. While the model's server is
+left alone because it kept failing, there is nothing to stand in line for: the first lane brings the run to its end.
 
 A job is held by a lease that a heartbeat renews. Losing it (cancelled, or taken over after a long pause) cancels the work; results are written in
 transactions that check the investigation's status, so a late writer changes nothing. Here is the worker's outer net: whatever goes wrong with one
@@ -194,8 +195,11 @@ class Worker:
             await self._store.write(
                 lambda connection: investigation_store.move(connection, investigation.id, InvestigationStatus.DIAGNOSED, at=self._clock.now())
             )
-        incident = await self._incident(investigation)
-        await self._queue.enqueue(ANALYZE, str(investigation.id), priority=incident.severity.priority)
+        if self._agent.model.available():
+            incident = await self._incident(investigation)
+            await self._queue.enqueue(ANALYZE, str(investigation.id), priority=incident.severity.priority)
+        else:
+            await self._analyze(investigation)
 
     async def _analyze(self, investigation: Investigation) -> None:
         waited = self._clock.now() - investigation.created_at

@@ -521,7 +521,9 @@ async def test_after_three_failures_the_server_is_left_alone_for_half_a_minute()
     clock = FakeClock()
     async with FakeOllama("504 gateway") as fake, model_on(fake, clock) as model:
         for _ in range(3):
+            assert model.available()
             assert (await failure_of(model)).reason == "server_error"
+        assert not model.available()
         asked = len(fake.requests)
         failure = await failure_of(model)
         assert failure.reason == "circuit_open"
@@ -530,6 +532,7 @@ async def test_after_three_failures_the_server_is_left_alone_for_half_a_minute()
         assert "left alone" in (await model.check(timedelta(seconds=5))).detail
 
         clock.advance(timedelta(seconds=31))
+        assert model.available()
         assert (await failure_of(model)).reason == "server_error"  # the probe
         assert (await failure_of(model)).reason == "circuit_open"
 
@@ -537,6 +540,7 @@ async def test_after_three_failures_the_server_is_left_alone_for_half_a_minute()
         fake.behave("fine")
         assert (await ask(model)).text
         assert (await ask(model)).text
+        assert model.available()
 
 
 async def test_only_one_call_is_the_probe() -> None:

@@ -75,6 +75,10 @@ class LanguageModel(Protocol):
         """
         ...
 
+    def available(self) -> bool:
+        """Whether a call would be tried now. False while the server is left alone because it kept failing. Asks nobody."""
+        ...
+
     async def check(self, timeout: timedelta) -> ModelHealth:  # noqa: ASYNC109  (a bound to keep, not a way to cancel)
         """Asks the server now. Never raises, and returns within `timeout`."""
         ...

@@ -187,6 +187,10 @@ class OllamaModel:
             took=took,
         )
 
+    def available(self) -> bool:
+        """False while the circuit is open."""
+        return self._circuit.closed_for() is None
+
     async def check(self, timeout: timedelta) -> ModelHealth:  # noqa: ASYNC109 the protocol's name
         """Asks /api/version and /api/tags now: is the server there, and which of our models does it have. Does not load or run anything."""
         try:
