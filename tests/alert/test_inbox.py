@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent_sre.alert.inbox import Inbox, find_quarantined, is_ingested, mark_ingested, quarantined, retry_quarantined, waiting
+from agent_sre.alert.inbox import Inbox, find_quarantined, is_ingested, mark_ingested, prune_inbox, quarantined, retry_quarantined, waiting
 from agent_sre.kit.clock import FakeClock
 from agent_sre.kit.errors import BadInput, StoreUnavailable
 from agent_sre.store.engine import Store, StoreSettings, open_store
@@ -40,6 +42,24 @@ async def test_bodies_that_arrive_during_a_commit_share_the_next_one(store: Stor
     letters = store.read_now(lambda connection: waiting(connection, limit=1000))
     assert sorted(len(letter.body) for letter in letters) == sorted(len(BODY) + number for number in range(200))
     assert store.read_now(totals)["alerts_stored"] == 200
+
+
+async def test_every_caller_gets_the_id_of_its_own_body_and_no_id_comes_twice(store: Store) -> None:
+    inbox = Inbox(store, FakeClock())
+
+    async def post(round_: int, number: int) -> tuple[int, bytes]:
+        body = BODY + f" {round_}-{number}".encode()
+        return await inbox.accept(body, sender="test", alerts=1), body
+
+    given: list[tuple[int, bytes]] = []
+    for round_ in range(3):
+        given += await asyncio.gather(*(post(round_, number) for number in range(300)))  # more than one commit takes
+        letters = store.read_now(lambda connection: waiting(connection, limit=1000))
+        assert sorted(given[-300:]) == [(letter.id, letter.body) for letter in letters]
+        # Everything is ingested and pruned: the ids of the next round must not begin anew.
+        store.write_now(partial(mark_ingested, inbox_ids=[letter.id for letter in letters], at=FakeClock().now()))
+        store.write_now(lambda connection: prune_inbox(connection, before=FakeClock().now() + timedelta(days=1), limit=1000))
+    assert sorted(inbox_id for inbox_id, _ in given) == list(range(1, 901))
 
 
 async def test_a_failed_commit_fails_every_body_in_it_and_the_next_body_is_taken(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,3 +79,24 @@ def test_a_counter_adds_up_and_starts_at_what_is_added_first(store: Store) -> No
         return schema.totals(connection)
 
     assert store.write_now(work) == {"alerts": 7, "posts": 1}
+
+
+@given(st.binary(max_size=2000))
+@settings(max_examples=50)
+def test_bodies_come_out_as_they_went_in(store: Store, body: bytes) -> None:
+    def keep(connection: Connection) -> bytes:
+        row = schema.quarantine.insert().values(received_at=NOON, sender="", reason="", body=body)
+        number = connection.execute(row.returning(schema.quarantine.c.id)).scalar_one()
+        return bytes(connection.execute(sa.select(schema.quarantine.c.body).where(schema.quarantine.c.id == number)).scalar_one())
+
+    assert store.write_now(keep) == body
+
+
+def test_a_body_that_repeats_itself_takes_a_fraction_of_the_disk(store: Store) -> None:
+    body = b'{"alerts":[' + b",".join(b'{"labels":{"alertname":"KubePodCrashLooping","pod":"api-%d"}}' % number for number in range(500)) + b"]}"
+
+    def keep(connection: Connection) -> int:
+        connection.execute(schema.quarantine.insert().values(received_at=NOON, sender="", reason="", body=body))
+        return int(connection.exec_driver_sql("SELECT length(body) FROM quarantine ORDER BY id DESC LIMIT 1").scalar_one())
+
+    assert store.write_now(keep) < len(body) / 8

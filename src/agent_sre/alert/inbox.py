@@ -24,14 +24,16 @@ from agent_sre.kit.signal import Signal
 from agent_sre.kit.text import one_line
 from agent_sre.kit.times import format_instant
 from agent_sre.store.engine import Store
-from agent_sre.store.schema import bump, inbox, quarantine
+from agent_sre.store.schema import bump, inbox, packed, quarantine
 
 STORED = "alerts_stored"
 """The persistent counter of alerts in accepted bodies."""
 
 _BATCH_BODIES = 256
 _BATCH_BYTES = 32 * 1024 * 1024
-_INSERT = "INSERT INTO inbox (received_at, sender, body, alert_count, attempts) VALUES (?, ?, ?, ?, 0) RETURNING id"
+_LAST_ID = "SELECT seq FROM sqlite_sequence WHERE name = 'inbox'"
+_INSERT = "INSERT INTO inbox (id, received_at, sender, body, alert_count, attempts) VALUES "
+_ROW = "(?, ?, ?, ?, ?, 0)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +121,15 @@ class Inbox:
 
 
 def _insert(rows: Sequence[tuple[str, str, bytes, int]], connection: Connection) -> list[int]:
-    # The hot path: the driver's own statement saves SQLAlchemy's compilation per row, a third of the cost of a small body.
+    # The hot path. One statement for all rows, with ids of our own: at every step of a statement SQLite lets go of the interpreter, and to get
+    # it back the writer waits until the event loop lets go in turn. With a row each, most of a commit's time was that waiting.
     cursor = connection.connection.cursor()
-    ids = [int(cursor.execute(_INSERT, row).fetchone()[0]) for row in rows]
+    (last,) = cursor.execute(_LAST_ID).fetchone() or (0,)
+    ids = list(range(last + 1, last + 1 + len(rows)))
+    values: list[int | str | bytes] = []
+    for inbox_id, (received_at, sender, body, alerts) in zip(ids, rows, strict=True):
+        values += (inbox_id, received_at, sender, packed(body), alerts)
+    cursor.execute(_INSERT + ", ".join([_ROW] * len(rows)), values)
     cursor.close()
     bump(connection, STORED, sum(row[3] for row in rows))
     return ids

@@ -1,4 +1,4 @@
-"""The tables. Instants are RFC 3339 texts of fixed width (readable in any SQLite shell, and they sort); bodies are bytes.
+"""The tables. Instants are RFC 3339 texts of fixed width (readable in any SQLite shell, and they sort); bodies are compressed bytes.
 
     inbox ──ingest──> alert >── incident ──< investigation ──< report
       └ quarantine             │                  ├──< evidence     what was measured, and what could not be
@@ -10,6 +10,7 @@ A change here comes with a file in `migrations/versions`; a test holds the two t
 
 from __future__ import annotations
 
+import zlib
 from datetime import datetime
 from typing import Any
 
@@ -45,6 +46,25 @@ class Instant(TypeDecorator[datetime]):
         return parse_instant(value)
 
 
+class Body(TypeDecorator[bytes]):
+    """Bytes as somebody sent them, stored as zlib makes them small: alerts of one group repeat each other, so a twentieth is usual."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: bytes | None, _dialect: Dialect) -> bytes | None:
+        return None if value is None else packed(value)
+
+    def process_result_value(self, value: Any, _dialect: Dialect) -> bytes | None:
+        return None if value is None else zlib.decompress(value)
+
+
+def packed(body: bytes) -> bytes:
+    """The body as a `Body` column holds it, for statements that go past SQLAlchemy. Level 1: a third of the time of the usual one, and nearly
+    as small. The interpreter's lock is free meanwhile."""
+    return zlib.compress(body, 1)
+
+
 metadata = MetaData()
 
 total = Table("total", metadata, Column("name", Text, primary_key=True), Column("value", Integer, nullable=False))
@@ -55,7 +75,7 @@ inbox = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("received_at", Instant, nullable=False),
     Column("sender", Text, nullable=False, comment="the User-Agent, cut to 200 characters"),
-    Column("body", LargeBinary, nullable=False),
+    Column("body", Body, nullable=False),
     Column("alert_count", Integer, nullable=False),
     Column("ingested_at", Instant),
     Column("attempts", Integer, nullable=False, server_default="0"),
@@ -70,7 +90,7 @@ quarantine = Table(
     Column("received_at", Instant, nullable=False),
     Column("sender", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    Column("body", Body, nullable=False),
     Column("retried_at", Instant),
     sqlite_autoincrement=True,
 )
@@ -223,10 +243,13 @@ chat = Table(
 Index("chat_thread", chat.c.thread_id, chat.c.id)
 
 
+_ADDED = insert(total)
+_BUMP = _ADDED.on_conflict_do_update(index_elements=["name"], set_={"value": total.c.value + _ADDED.excluded.value})
+
+
 def bump(connection: Connection, name: str, by: int) -> None:
     """Adds to a counter that survives a restart. Part of the caller's transaction, so it never disagrees with the rows it counts."""
-    row = insert(total).values(name=name, value=by)
-    connection.execute(row.on_conflict_do_update(index_elements=["name"], set_={"value": total.c.value + row.excluded.value}))
+    connection.execute(_BUMP, {"name": name, "value": by})
 
 
 def totals(connection: Connection) -> dict[str, int]:
