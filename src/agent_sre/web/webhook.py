@@ -64,18 +64,19 @@ def webhook_router(*, inbox: Inbox, results: Results, settings: InboxSettings, c
         alerts = alert_count(document)
         answer: dict[str, Any] = {"message": "No alerts to process", "results": [], "service": service}
         if alerts:
+            waits = not sender.startswith("Alertmanager/")
+            answer["message"] = f"Processed {firing_count(document, clock.now())} alerts"
+            if not waits:
+                del document  # hundreds of posts may wait for the disk, and what was parsed of them would keep the garbage collector busy
             counters.received(alerts)
             try:
                 inbox_id = await inbox.accept(body, sender=sender, alerts=alerts)
             except StoreUnavailable:
                 counters.refused(alerts)
                 raise
-            if sender.startswith("Alertmanager/"):
-                answer["message"] = f"Processed {firing_count(document)} alerts"
-            else:
+            if waits:
                 now = clock.now()
                 message = await asyncio.to_thread(parse, document, now) if len(body) > _LARGE_BODY else parse(document, now)
-                answer["message"] = f"Processed {firing_count(document, now)} alerts"
                 answer["results"] = await results.of(
                     message, inbox_id, wait=timedelta(seconds=wait_seconds), base_url=str(request.base_url).rstrip("/")
                 )
