@@ -83,6 +83,8 @@ async def _main(mode: str) -> None:
     app = build(config)
     if mode == "nostore":
         app = _without_storing(app)
+    if mode == "service":
+        await app.agent.open()  # LangGraph loads for two seconds in the background; here that is over
     _say_port(listening)
     limits = config.inbox
     serving = serve(

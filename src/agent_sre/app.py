@@ -34,6 +34,7 @@ from agent_sre.investigation.investigation import DIAGNOSE
 from agent_sre.investigation.sweep import Sweep
 from agent_sre.investigation.worker import Worker
 from agent_sre.kit.clock import Clock, SystemClock
+from agent_sre.kit.http import load_backend
 from agent_sre.kit.signal import Signal
 from agent_sre.queue.embedded import EmbeddedQueue
 from agent_sre.store.engine import Store, open_store
@@ -99,6 +100,7 @@ class App:
         await self.worker.run()
 
     async def _look_around(self) -> None:
+        await load_backend()
         await self.health.look()
         await self.model.warm_up()
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
+from typing import TYPE_CHECKING
 
 from agent_sre.config.config import Config
 from agent_sre.config.load import load_config
 from agent_sre.kit.logs import configure_logs
 from agent_sre.web.server import listen, raise_file_limit, serve, stop_on_signals
+
+if TYPE_CHECKING:
+    from agent_sre.analysis.agent import Agent
 
 log = logging.getLogger("agent_sre.serve")
 
@@ -35,6 +40,7 @@ async def serve_until(config: Config, stop: asyncio.Event, *, signals: bool = Fa
         if signals:
             stop_on_signals(stop)
         async with application.running():
+            settling = asyncio.create_task(_settle(application.agent))
             host, port = listening.getsockname()[:2]
             log.info("SRE Agent started on %s:%d, incidents at http://%s:%d/incidents", host, port, _reachable(host), port,
                      extra={"action": "started"})  # fmt: skip
@@ -53,9 +59,16 @@ async def serve_until(config: Config, stop: asyncio.Event, *, signals: bool = Fa
                 max_connections=config.inbox.max_connections,
                 stop=stop,
             )
+            settling.cancel()
             log.info("Stopping; what is unfinished goes on at the next start", extra={"action": "stopping"})
     finally:
         listening.close()
+
+
+async def _settle(agent: Agent) -> None:
+    """Tells the garbage collector that what is loaded stays: looking through its 150,000 objects would stop every post for a tenth of a second."""
+    await agent.open()
+    gc.freeze()
 
 
 def _reachable(host: str) -> str:
