@@ -109,14 +109,6 @@ def test_reading_commands_make_no_database(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_demo_replays_where_nothing_is_installed(tmp_path: Path) -> None:
-    done = agent_sre("demo", "--replay", folder=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "ContainerMemoryNearLimit" in done.stdout
-    assert "/incidents/INC-1" in done.stdout
-    assert list(tmp_path.iterdir()) == []
-
-
 def post(url: str, body: bytes) -> None:
     with urllib.request.urlopen(f"{url}/webhook/alert", body, timeout=40) as answer:
         assert answer.status == 200

@@ -117,7 +117,7 @@ async def test_a_young_store_says_how_far_it_goes_back(store: Store) -> None:
     fired(store, timedelta(hours=3), timedelta(minutes=10), fingerprint=FINGERPRINT)
     incident = the_incident(store)
     evidence = await ask(store, incident, "recurrence")
-    assert evidence.summary == "fired 1 time before in the last 7 d, last 3 h ago for 10 min; the store goes back 2 h 50 min only"
+    assert evidence.summary == "fired 1 time before in the last 7 d, last 3 h ago for 10 min; the first alert here came 2 h 50 min ago"
 
 
 async def test_a_firing_that_never_ended_is_counted_without_a_length(store: Store) -> None:

@@ -123,7 +123,7 @@ def _recurrence(connection: Connection, incident: Incident, since: datetime) -> 
 
 def _recurrence_facts(recurrence: _Recurrence, now: datetime, since: datetime) -> tuple[tuple[Fact, ...], str, bool]:
     young = recurrence.known_since is None or recurrence.known_since > since
-    memory = f"; the store goes back {readable(now - (recurrence.known_since or now))} only" if young else ""
+    memory = f"; the first alert here came {ago(recurrence.known_since or now, now)}" if young else ""
     span = readable(now - since)
     if not recurrence.firings:
         return (), f"no earlier firing in the last {span}{memory}", False

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import socket
-from asyncio.subprocess import DEVNULL, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
 
+from agent_sre.cli.demo.exporter import history
 from agent_sre.kit.errors import Unavailable
+
+log = logging.getLogger(__name__)
 
 _PROMETHEUS = ("prometheus",)
 _ALERTMANAGER = ("prometheus-alertmanager", "alertmanager")
@@ -40,6 +45,7 @@ class Programs:
 
     prometheus: str
     alertmanager: str
+    promtool: str | None  # comes with Prometheus; without it the past stays empty
 
 
 def installed_programs() -> Programs | None:
@@ -47,7 +53,7 @@ def installed_programs() -> Programs | None:
     found = [next((path for name in names if (path := shutil.which(name))), None) for names in (_PROMETHEUS, _ALERTMANAGER)]
     if found[0] is None or found[1] is None:
         return None
-    return Programs(prometheus=found[0], alertmanager=found[1])
+    return Programs(prometheus=found[0], alertmanager=found[1], promtool=shutil.which("promtool"))
 
 
 def free_port() -> int:
@@ -66,6 +72,8 @@ async def prometheus_and_alertmanager(
     (folder / "rules.yml").write_text(_RULES)
     (folder / "prometheus.yml").write_text(_prometheus_config(exporter_port, alertmanager_port))
     (folder / "alertmanager.yml").write_text(_alertmanager_config(webhook_url))
+    if programs.promtool is not None:
+        await _write_history(programs.promtool, folder, exporter_port)
     alertmanager = (
         programs.alertmanager,
         f"--config.file={folder / 'alertmanager.yml'}",
@@ -81,6 +89,18 @@ async def prometheus_and_alertmanager(
     )
     async with _program(alertmanager, f"http://127.0.0.1:{alertmanager_port}"), _program(prometheus, f"http://127.0.0.1:{prometheus_port}"):
         yield
+
+
+async def _write_history(promtool: str, folder: Path, exporter_port: int) -> None:
+    """Puts the hours before the demo into Prometheus' storage."""
+    source, storage = folder / "history.om", folder / "prometheus"
+    source.write_text(history(datetime.now(UTC), target=f"127.0.0.1:{exporter_port}"))
+    storage.mkdir()
+    command = (promtool, "tsdb", "create-blocks-from", "openmetrics", str(source), str(storage))
+    process = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=PIPE)
+    _, said = await process.communicate()
+    if process.returncode:
+        log.warning("promtool did not take the history, so the curve begins now: %s", said.decode(errors="replace").strip()[-200:])
 
 
 @asynccontextmanager
