@@ -41,7 +41,7 @@ def test_the_demo_replays_where_nothing_is_installed(tmp_path: Path) -> None:
 @pytest.mark.real
 def test_promtool_takes_the_history(tmp_path: Path) -> None:
     (tmp_path / "history.om").write_text(history(NOW, target="127.0.0.1:9000"))
-    command = [program("promtool", "prometheus"), "tsdb", "create-blocks-from", "openmetrics", tmp_path / "history.om", tmp_path / "data"]
+    command = [program("promtool", "prometheus"), "tsdb", "create-blocks-from", "openmetrics", str(tmp_path / "history.om"), str(tmp_path / "data")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -50,10 +50,9 @@ def test_the_history_ends_where_the_exporter_begins() -> None:
     lines = history(NOW, target="127.0.0.1:9000").splitlines()
     assert lines[-1] == "# EOF"
     last: dict[str, tuple[int, float]] = {}
-    for line in lines:
-        if not line.startswith("#"):
-            series, value, at = line.rsplit(" ", 2)
-            last[series.replace(',instance="127.0.0.1:9000",job="demo"', "")] = (int(value), float(at))
+    for line in lines[:-1]:
+        series, used, second = line.rsplit(" ", 2)
+        last[series.replace(',instance="127.0.0.1:9000",job="demo"', "")] = (int(used), float(second))
     begins = {series: int(value) for series, value in (line.rsplit(" ", 1) for line in metrics(0).splitlines())}
     assert last.keys() == begins.keys()
     for series, (value, at) in last.items():
