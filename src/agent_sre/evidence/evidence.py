@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from agent_sre.alert.subject import Subject
 from agent_sre.incident.incident import Incident
@@ -56,13 +56,66 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KubernetesObject:
+    """One object of a cluster, in the API's own shape, whoever told us: the API server, or a text that kubectl printed.
+
+    `manifest` holds metadata, spec and status as the API names them, without managed fields and without any secret's value. From a text
+    only what the text says is there: a missing field is unknown, not absent.
+    """
+
+    kind: str  # Pod, Deployment, Event, …
+    namespace: str  # empty where the kind has none
+    name: str
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Something that somebody or something changed."""
+
+    at: datetime | None  # None where only the order is known
+    kind: str  # "rollout", "image", "config", "scale", "node", "gitops"
+    subject: Subject
+    text: str  # one line for people
+    who: str = ""  # empty where nobody knows
+    diff: tuple[str, ...] = ()  # lines that begin with "- " or "+ "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPattern:
+    """Log lines that differ only in their values: how many of them, against how many before."""
+
+    template: str  # the constant part, values as <tokens>
+    level: str  # "fatal", "error", "warning", "info", "debug"; empty where no line says
+    subject: Subject  # whose log
+    count: int  # in the window
+    count_before: int | None  # in a stretch of the same length before it; None where nobody looked
+    first_at: datetime | None
+    last_at: datetime | None
+    sample: str  # one whole line, redacted and untrusted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """`source` calls `destination`: names as the metrics or the manifests have them."""
+
+    source: str
+    destination: str
+    via: str  # "mesh", "spans", "service_graph", "configuration"
+
+
+Data = MetricSeries | Fact | KubernetesObject | Change | LogPattern | Dependency
+"""What an answer is made of. Code tells them apart by class; to a store they are plain JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """One answer. `data` is empty where nothing was found, which is an answer."""
 
     id: str
     query: Query
     subject: Subject
-    data: tuple[MetricSeries | Fact, ...]
+    data: tuple[Data, ...]
     summary: str  # one line for people, numbers already formatted
     collected_at: datetime
     took: timedelta
