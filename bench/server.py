@@ -18,9 +18,9 @@ from itertools import count
 from agent_sre.alert.inbox import Inbox
 from agent_sre.app import App, build
 from agent_sre.config.load import load_config
+from agent_sre.investigation.counters import AlertCounters
 from agent_sre.kit.logs import configure_logs
 from agent_sre.web.application import build_application
-from agent_sre.web.counters import AlertCounters
 from agent_sre.web.results import Results
 from agent_sre.web.server import listen, serve, stop_on_signals
 from agent_sre.web.webhook import webhook_router

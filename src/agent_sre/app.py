@@ -29,6 +29,7 @@ from agent_sre.evidence.prometheus.source import PrometheusSource
 from agent_sre.finding.diagnose import diagnose
 from agent_sre.incident.incident import Incident
 from agent_sre.investigation.conclude import RulesReport
+from agent_sre.investigation.counters import AlertCounters
 from agent_sre.investigation.ingest import Ingester, Investigate
 from agent_sre.investigation.investigation import DIAGNOSE
 from agent_sre.investigation.sweep import Sweep
@@ -40,7 +41,6 @@ from agent_sre.queue.embedded import EmbeddedQueue
 from agent_sre.store.engine import Store, open_store
 from agent_sre.web.application import build_application
 from agent_sre.web.chat import chat_router
-from agent_sre.web.counters import AlertCounters
 from agent_sre.web.health import Checked, Health
 from agent_sre.web.incidents import incidents_router
 from agent_sre.web.results import Results

@@ -1,13 +1,17 @@
-"""How an investigation ends: every one that is not superseded ends with exactly one complete report, in the transaction that ends it."""
+"""How an investigation ends: every one that is not superseded ends with exactly one complete report, in the transaction that ends it.
+
+What ended is counted by the caller, after the commit: a transaction that is rolled back has ended nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from agent_sre.alert.alert import Severity
 from agent_sre.analysis.analysis import RULES, Analysis
 from agent_sre.analysis.markdown import to_markdown
 from agent_sre.delivery.report import Stage, publish, report_of
@@ -27,34 +31,51 @@ RulesReport = Callable[[Incident, str, datetime], Analysis]
 """The report that always works: by rules, from what the store knows, with a note that says why it is this one."""
 
 
-def complete(connection: Connection, investigation: Investigation, analysis: Analysis, *, at: datetime) -> bool:
-    """Ends an investigation well. False, and no change, where it has ended already (resolved or superseded meanwhile)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """An investigation that has just ended."""
+
+    investigation_id: int
+    status: InvestigationStatus
+    severity: Severity  # of its incident
+    author: str  # "rules" or "model"; empty where it was superseded and published nothing
+    took: timedelta
+
+
+def count_ended(ended: Iterable[Ended]) -> None:
+    """Puts them into the metrics. Call it once their transaction is committed."""
+    for item in ended:
+        INVESTIGATIONS.labels(severity=item.severity.value, status=item.status.value).inc()
+        if item.author:
+            INVESTIGATION_SECONDS.labels(stage=Stage.COMPLETE.value, author=item.author).observe(item.took.total_seconds())
+
+
+def complete(connection: Connection, investigation: Investigation, analysis: Analysis, *, at: datetime) -> Ended | None:
+    """Ends an investigation well. None, and no change, where it has ended already (resolved or superseded meanwhile)."""
     return _end(connection, investigation, InvestigationStatus.COMPLETE, analysis, at=at)
 
 
-def fail(connection: Connection, investigation: Investigation, *, error: str, at: datetime, rules: RulesReport) -> bool:
+def fail(connection: Connection, investigation: Investigation, *, error: str, at: datetime, rules: RulesReport) -> Ended | None:
     """Ends an investigation that cannot be brought to its end, visibly, with the rules' report."""
     note = f"the investigation failed: {error}"
     return _end(connection, investigation, InvestigationStatus.FAILED, _best_by_rules(connection, investigation, note, at, rules), at=at, error=error)
 
 
-def cancel_investigations(connection: Connection, incident_id: int, *, at: datetime, rules: RulesReport) -> list[int]:
-    """Ends what still runs for a resolved incident: the newest with the rules' report, older ones superseded by it. Their ids."""
+def cancel_investigations(connection: Connection, incident_id: int, *, at: datetime, rules: RulesReport) -> list[Ended]:
+    """Ends what still runs for a resolved incident: the newest with the rules' report, older ones superseded by it."""
     live = investigation_store.live_investigations(connection, incident_id=incident_id)
-    for older in live[:-1]:
-        supersede(connection, older, at=at)
+    ended = [supersede(connection, older, at=at) for older in live[:-1]]
     for newest in live[-1:]:
         note = "the incident was resolved before a model was asked"
-        _end(connection, newest, InvestigationStatus.CANCELLED, _best_by_rules(connection, newest, note, at, rules), at=at)
-    return [investigation.id for investigation in live]
+        ended.append(_end(connection, newest, InvestigationStatus.CANCELLED, _best_by_rules(connection, newest, note, at, rules), at=at))
+    return [item for item in ended if item is not None]
 
 
-def supersede(connection: Connection, investigation: Investigation, *, at: datetime) -> bool:
+def supersede(connection: Connection, investigation: Investigation, *, at: datetime) -> Ended | None:
     """Ends an investigation that a newer one of the same incident replaces. It publishes nothing more."""
     if not investigation_store.move(connection, investigation.id, InvestigationStatus.SUPERSEDED, at=at):
-        return False
-    _count(connection, investigation, InvestigationStatus.SUPERSEDED)
-    return True
+        return None
+    return _ended(connection, investigation, InvestigationStatus.SUPERSEDED, author="", at=at)
 
 
 def _best_by_rules(connection: Connection, investigation: Investigation, note: str, at: datetime, rules: RulesReport) -> Analysis:
@@ -76,9 +97,9 @@ def _end(
     *,
     at: datetime,
     error: str | None = None,
-) -> bool:
+) -> Ended | None:
     if not investigation_store.move(connection, investigation.id, status, at=at, error=error):
-        return False
+        return None
     covers = investigation.covers_alert_id
     if not covers:  # it never started, so it speaks for all that is there now
         covers = incident_store.newest_alert_id(connection, investigation.incident_id)
@@ -100,12 +121,9 @@ def _end(
         InvestigationStatus.FAILED: f"Investigation failed after {readable(took)}: {error}; the rules' report stands",
     }[status]
     record(connection, investigation.incident_id, at=at, kind="report", text=words)
-    _count(connection, investigation, status)
-    author = RULES if analysis.author == RULES else "model"
-    INVESTIGATION_SECONDS.labels(stage=Stage.COMPLETE.value, author=author).observe(took.total_seconds())
-    return True
+    return _ended(connection, investigation, status, author=RULES if analysis.author == RULES else "model", at=at)
 
 
-def _count(connection: Connection, investigation: Investigation, status: InvestigationStatus) -> None:
+def _ended(connection: Connection, investigation: Investigation, status: InvestigationStatus, *, author: str, at: datetime) -> Ended:
     severity = incident_store.severity_of_incident(connection, investigation.incident_id)
-    INVESTIGATIONS.labels(severity=severity.value, status=status.value).inc()
+    return Ended(investigation_id=investigation.id, status=status, severity=severity, author=author, took=at - investigation.created_at)

@@ -37,7 +37,7 @@ from agent_sre.incident.correlation import Candidate, CorrelationSettings, Newco
 from agent_sre.incident.store import KnownAlert
 from agent_sre.incident.timeline import record
 from agent_sre.investigation import store as investigation_store
-from agent_sre.investigation.conclude import SETTLED, RulesReport, cancel_investigations
+from agent_sre.investigation.conclude import SETTLED, Ended, RulesReport, cancel_investigations, count_ended
 from agent_sre.investigation.metrics import ALERTS_BY_OUTCOME, INGEST_SECONDS
 from agent_sre.kit.clock import Clock
 from agent_sre.kit.durations import readable
@@ -71,7 +71,7 @@ class Outcome:
     """What ingesting did. The transaction is what counts; this tells the loop whom to wake and what to log."""
 
     investigate: list[Investigate] = field(default_factory=list)
-    cancelled: list[int] = field(default_factory=list)  # investigation ids
+    ended: list[Ended] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     received: list[Alert] = field(default_factory=list)
 
@@ -179,7 +179,7 @@ class _Body:
             if incident_store.still_firing(self._connection, incident_id) == 0:
                 incident_store.resolve_incident(self._connection, incident_id, at=self._received_at)
                 self._note(incident_id, "resolved", "Every alert is resolved: the incident is closed")
-                self._outcome.cancelled += cancel_investigations(self._connection, incident_id, at=self._received_at, rules=self._rules)
+                self._outcome.ended += cancel_investigations(self._connection, incident_id, at=self._received_at, rules=self._rules)
 
     def _open(self, alerts: list[Alert], known: Mapping[str, KnownAlert]) -> None:
         subjects = {alert.fingerprint: subject_of(alert.labels) for alert in alerts}
@@ -446,8 +446,9 @@ class Ingester:
                 ALERTS_BY_OUTCOME.labels(outcome=name).inc(count)
         if outcome.investigate:
             await self._on_investigate(outcome.investigate)
-        if outcome.cancelled:
-            await self._on_cancelled(outcome.cancelled)
+        if outcome.ended:
+            count_ended(outcome.ended)
+            await self._on_cancelled([item.investigation_id for item in outcome.ended])
 
 
 def _give_up(connection: Connection, letter: Letter, *, reason: str, at: datetime) -> None:

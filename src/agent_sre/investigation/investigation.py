@@ -1,6 +1,7 @@
 """One run of the agent over one incident.
 
     queued ──> running ──> diagnosed ──> analyzing ──> complete
+       │          ├──────────────────────────────────> complete     no model could be asked, so there was no line to stand in
        │          │            ├────────────────────> superseded   a newer investigation covers more alerts
        ├──────────┼────────────┼────────────┬───────> cancelled    the incident was resolved; the rules' report stands
        └──────────┴────────────┴────────────┴───────> failed       too many attempts; the rules' report stands and says why

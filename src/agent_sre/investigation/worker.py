@@ -28,7 +28,7 @@ from agent_sre.incident import store as incident_store
 from agent_sre.incident.incident import Incident
 from agent_sre.incident.timeline import record
 from agent_sre.investigation import store as investigation_store
-from agent_sre.investigation.conclude import RulesReport, complete, fail, supersede
+from agent_sre.investigation.conclude import Ended, RulesReport, complete, count_ended, fail, supersede
 from agent_sre.investigation.investigation import ANALYZE, DIAGNOSE, Investigation, InvestigationSettings, InvestigationStatus
 from agent_sre.investigation.metrics import INVESTIGATION_SECONDS
 from agent_sre.kit.clock import Clock
@@ -183,7 +183,8 @@ class Worker:
         await self._queue.retry(job, run_at=self._clock.now() + wait, error=words)
 
     async def _give_up(self, job: Job, investigation: Investigation, words: str) -> None:
-        await self._store.write(lambda connection: fail(connection, investigation, error=words, at=self._clock.now(), rules=self._rules))
+        failed = await self._store.write(lambda connection: fail(connection, investigation, error=words, at=self._clock.now(), rules=self._rules))
+        count_ended([failed] if failed else [])
         await self._queue.fail(job, error=words)
         await self._agent.forget(investigation.run_id)
         self._published.ring()
@@ -192,14 +193,14 @@ class Worker:
         if investigation.status is InvestigationStatus.RUNNING:
             await self._replace_older(investigation)
             await self._execute(investigation, until="analyze")
+            if not self._agent.model.available():
+                await self._conclude(investigation)  # still running, for the sweep too: it is this lane's to the end
+                return
             await self._store.write(
                 lambda connection: investigation_store.move(connection, investigation.id, InvestigationStatus.DIAGNOSED, at=self._clock.now())
             )
-        if self._agent.model.available():
-            incident = await self._incident(investigation)
-            await self._queue.enqueue(ANALYZE, str(investigation.id), priority=incident.severity.priority)
-        else:
-            await self._analyze(investigation)
+        incident = await self._incident(investigation)
+        await self._queue.enqueue(ANALYZE, str(investigation.id), priority=incident.severity.priority)
 
     async def _analyze(self, investigation: Investigation) -> None:
         waited = self._clock.now() - investigation.created_at
@@ -209,11 +210,16 @@ class Worker:
         await self._store.write(
             lambda connection: investigation_store.move(connection, investigation.id, InvestigationStatus.ANALYZING, at=self._clock.now())
         )
-        analysis = await self._execute(investigation, skip_model=skip)
+        await self._conclude(investigation, skip_model=skip)
+
+    async def _conclude(self, investigation: Investigation, *, skip_model: str = "") -> None:
+        analysis = await self._execute(investigation, skip_model=skip_model)
         if analysis is None:
             raise LookupError(f"run {investigation.run_id} ended without an analysis")
         now = self._clock.now()
-        if await self._store.write(lambda connection: complete(connection, investigation, analysis, at=now)):
+        completed = await self._store.write(lambda connection: complete(connection, investigation, analysis, at=now))
+        if completed:
+            count_ended([completed])
             incident = await self._incident(investigation)
             log.info(
                 "Completed investigation for alert: %s",
@@ -222,7 +228,7 @@ class Worker:
                     "action": "investigation_completed",
                     "agent_sre.incident": incident.key,
                     "agent_sre.author": analysis.author,
-                    "agent_sre.seconds": round((now - investigation.created_at).total_seconds(), 3),
+                    "agent_sre.seconds": round(completed.took.total_seconds(), 3),
                 },
             )
         self._published.ring()
@@ -232,7 +238,9 @@ class Worker:
         incident = await self._incident(investigation)
 
         async def publish_preliminary(analysis: Analysis) -> None:
-            await self._store.write(lambda connection: self._publish(connection, investigation, analysis))
+            took = await self._store.write(lambda connection: self._publish(connection, investigation, analysis))
+            if took is not None:
+                INVESTIGATION_SECONDS.labels(stage=Stage.PRELIMINARY.value, author=analysis.author).observe(took.total_seconds())
             self._published.ring()
 
         result = await self._agent.execute(
@@ -249,12 +257,13 @@ class Worker:
         )
         return result.analysis
 
-    def _publish(self, connection: Connection, investigation: Investigation, analysis: Analysis) -> None:
+    def _publish(self, connection: Connection, investigation: Investigation, analysis: Analysis) -> timedelta | None:
+        """How long it took to this report; None where nothing was published."""
         current = investigation_store.load_investigation(connection, investigation.id)
         if current is None or current.status.ended:  # resolved or superseded while we looked
-            return
+            return None
         now = self._clock.now()
-        if publish(
+        if not publish(
             connection,
             incident_id=investigation.incident_id,
             investigation_id=investigation.id,
@@ -262,19 +271,22 @@ class Worker:
             analysis=analysis,
             at=now,
         ):
-            took = now - investigation.created_at
-            record(connection, investigation.incident_id, at=now, kind="report", text=f"Rules' verdict after {readable(took)}")
-            INVESTIGATION_SECONDS.labels(stage=Stage.PRELIMINARY.value, author=analysis.author).observe(took.total_seconds())
+            return None
+        took = now - investigation.created_at
+        record(connection, investigation.incident_id, at=now, kind="report", text=f"Rules' verdict after {readable(took)}")
+        return took
 
     async def _replace_older(self, investigation: Investigation) -> None:
         """Ends older investigations of the incident that still wait for the model: this one covers their alerts too."""
 
-        def end(connection: Connection) -> list[Investigation]:
+        def end(connection: Connection) -> list[tuple[Investigation, Ended]]:
             live = investigation_store.live_investigations(connection, incident_id=investigation.incident_id)
             older = [item for item in live if item.id < investigation.id and item.status is InvestigationStatus.DIAGNOSED]
-            return [item for item in older if supersede(connection, item, at=self._clock.now())]
+            return [(item, ended) for item in older if (ended := supersede(connection, item, at=self._clock.now()))]
 
-        for item in await self._store.write(end):
+        replaced = await self._store.write(end)
+        count_ended(ended for _, ended in replaced)
+        for item, _ in replaced:
             await self._queue.cancel(ANALYZE, str(item.id))
             await self._agent.forget(item.run_id)
 

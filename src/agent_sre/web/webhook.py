@@ -20,11 +20,11 @@ from prometheus_client import Counter
 
 from agent_sre.alert.inbox import Inbox, InboxSettings
 from agent_sre.alert.payload import alert_count, decode, firing_count, parse
+from agent_sre.investigation.counters import AlertCounters
 from agent_sre.kit.clock import Clock
 from agent_sre.kit.errors import BadInput, Forbidden, StoreUnavailable, Unavailable
 from agent_sre.kit.metrics import REGISTRY
 from agent_sre.web.body import BodyReader, TooLarge, TooSlow, require_token
-from agent_sre.web.counters import AlertCounters
 from agent_sre.web.results import Results, timestamp_text
 
 log = logging.getLogger(__name__)
