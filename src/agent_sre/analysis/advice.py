@@ -216,17 +216,8 @@ def _incident(message: str, playbooks: Sequence[Playbook], now: datetime) -> _An
             root_cause="Unknown: the text names no failure that the rules know.",
             impact="Not known: find out who is affected, how many, and since when.",
         )
-    first = topics[0]
-    return _Answer(
-        title=f"An incident that sounds like: {first.title}",
-        observations=(quoted, *(f"{topic.title}: {topic.meaning}" for topic in topics)),
-        recommendations=recommendations_of(first.steps),
-        root_cause=f"Not confirmed yet; most often: {first.causes[0].cause}." if first.causes else "Unknown.",
-        impact=first.impact,
-        hypotheses=rank(first.causes, (), _subject_in(message)),
-        queries=_queries(topics),
-        confidence_reason="the failure was recognised by its words, nothing was measured",
-    )
+    title = f"An incident that sounds like: {topics[0].title}"
+    return _by_topic(title, quoted, topics, message, "the failure was recognised by its words, nothing was measured")
 
 
 _CHECKLIST = (
@@ -236,6 +227,21 @@ _CHECKLIST = (
     _step("Long-term", "Afterwards write the timeline, the cause, and what would have shown it earlier."),
     _step("Prevention", "Give each action of that review an owner and a date, and add the alert that was missing."),
 )
+
+
+def _by_topic(title: str, opening: str, topics: Sequence[Playbook], message: str, confidence_reason: str) -> _Answer:
+    """What the first topic says, with the meaning of all of them."""
+    first = topics[0]
+    return _Answer(
+        title=title,
+        observations=(opening, *(f"{topic.title}: {topic.meaning}" for topic in topics)),
+        recommendations=recommendations_of(first.steps),
+        root_cause=f"Not confirmed yet; most often: {first.causes[0].cause}." if first.causes else "Unknown.",
+        impact=first.impact,
+        hypotheses=rank(first.causes, (), _subject_in(message)),
+        queries=_queries(topics),
+        confidence_reason=confidence_reason,
+    )
 
 
 def topics_of(message: str, playbooks: Sequence[Playbook]) -> tuple[Playbook, ...]:
@@ -389,17 +395,7 @@ def _general(message: str, playbooks: Sequence[Playbook], now: datetime) -> _Ans
             recommendations=recommendations_of(_HOW_TO_ASK),
             confidence_reason="nothing in the message was recognised",
         )
-    first = topics[0]
-    return _Answer(
-        title=f"What the rules know about: {first.title}",
-        observations=(honest, *(f"{topic.title}: {topic.meaning}" for topic in topics)),
-        recommendations=recommendations_of(first.steps),
-        root_cause=f"Not confirmed yet; most often: {first.causes[0].cause}." if first.causes else "",
-        impact=first.impact,
-        hypotheses=rank(first.causes, (), _subject_in(message)),
-        queries=_queries(topics),
-        confidence_reason="recognised by its words, nothing was measured",
-    )
+    return _by_topic(f"What the rules know about: {topics[0].title}", honest, topics, message, "recognised by its words, nothing was measured")
 
 
 _HOW_TO_ASK = (
