@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
+import sqlite3
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from programs import free_port, real_alertmanager, real_prometheus
+from fakes.ollama import FakeOllama
+from programs import RunningProgram, free_port, real_alertmanager, real_prometheus
 from service import ServiceProcess, config_of, running_service, service_process
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -29,6 +32,9 @@ groups:
     labels: {severity: warning}
     annotations: {summary: 'Too many messages wait in {{ $labels.service }}'}
 """
+
+PAIR = ("--cluster.gossip-interval=20ms", "--cluster.peer-timeout=2s")
+"""A pair that settles within a second, and whose second peer waits 2 s, not 15 s, for word from the first that it has delivered."""
 
 
 class Exporter:
@@ -130,14 +136,106 @@ async def test_an_ha_pair_that_sends_everything_twice_makes_one_incident(tmp_pat
             assert len(whole["investigations"]) == 1
 
 
-def post_alerts(url: str, name: str) -> None:
-    """An alert straight into Alertmanager's API, with a start that both of a pair see alike."""
+async def test_an_ha_pair_that_gossips_makes_one_incident_and_its_resolve_closes_it(tmp_path: Path) -> None:
+    async with running_service(config_of(tmp_path)) as service:
+        yml = alertmanager_yml(service.url)
+        with contextlib.ExitStack() as stack:
+            pair = await asyncio.to_thread(stack.enter_context, real_alertmanager(tmp_path / "am", yml, peers=2, flags=PAIR))
+            await until(lambda: known_peers(pair), lambda counts: counts == [2, 2], seconds=30)
+            await post_to_all(pair, "Paired")
+            await until(service.incidents, lambda found: bool(found) and found[0]["stage"] == "complete", seconds=30)
+            await post_to_all(pair, "Paired", fires_for=timedelta(seconds=-1))
+            await until(service.incidents, lambda found: found[0]["status"] == "resolved", seconds=40)
+            await service.settled()
+            (incident,) = await service.incidents()
+            whole = await service.get(f"/incidents/{incident['incident_id']}")
+            assert [alert["status"] for alert in whole["alerts"]] == ["resolved"]
+            assert len(whole["investigations"]) == 1
+
+
+async def test_a_kill_while_an_ha_pair_delivers_makes_two_deliveries_and_still_one_report(tmp_path: Path) -> None:
+    async with FakeOllama("hang before the first token") as ollama:
+        with contextlib.ExitStack() as stack:
+            service = await asyncio.to_thread(stack.enter_context, service_process(tmp_path, OLLAMA_URL=ollama.url))
+            # A minute, so that no peer gives up, and asks the other what it has sent, while the service starts.
+            yml = alertmanager_yml(service.url, group_interval="1m")
+            pair = await asyncio.to_thread(stack.enter_context, real_alertmanager(tmp_path / "am", yml, peers=2, flags=PAIR))
+            await until(lambda: known_peers(pair), lambda counts: counts == [2, 2], seconds=30)
+            await post_to_all(pair, "Struck")
+            await until(lambda: questions(ollama), lambda count: count >= 1, seconds=30)
+            service.kill()  # in the middle of the investigation
+            await post_to_all(pair, "During")
+            await until(lambda: failed_deliveries(pair), all, seconds=30)  # from here on each peer tries until it has delivered
+            ollama.behave("fine")
+            await asyncio.to_thread(service.start)
+            await until(lambda: incidents_of(service), lambda found: titles(found) == {"Struck", "During"}, seconds=40)
+            twice = await until(lambda: sightings_of(service), lambda seen: seen["During"] >= 2, seconds=40)
+            assert twice.keys() == {"Struck", "During"}
+            await until(lambda: incidents_of(service), lambda found: all(item["stage"] == "complete" for item in found), seconds=40)
+            assert await asyncio.to_thread(service.stop) == 0
+    with contextlib.closing(sqlite3.connect(tmp_path / "agent-sre.db")) as database:
+        assert database.execute("SELECT incident_id, status FROM investigation ORDER BY incident_id").fetchall() == [(1, "complete"), (2, "complete")]
+        finished = "SELECT incident_id, count(*) FROM report WHERE stage = 'complete' GROUP BY incident_id ORDER BY incident_id"
+        assert database.execute(finished).fetchall() == [(1, 1), (2, 1)]
+
+
+def post_alerts(url: str, name: str, *, fires_for: timedelta = timedelta(minutes=10)) -> None:
+    """An alert straight into Alertmanager's API, with a start that both of a pair see alike. It is resolved where it fired until now."""
     starts = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
-    ends = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
+    ends = (datetime.now(UTC) + fires_for).isoformat()
     alert = {"labels": {"alertname": name, "severity": "critical", "service": name.lower()}, "startsAt": starts, "endsAt": ends}
     request = urllib.request.Request(f"{url}/api/v2/alerts", json.dumps([alert]).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.status == 200
+
+
+async def post_to_all(pair: RunningProgram, name: str, *, fires_for: timedelta = timedelta(minutes=10)) -> None:
+    """The same alert to each peer, as Prometheus sends it."""
+    for url in pair.urls:
+        await asyncio.to_thread(post_alerts, url, name, fires_for=fires_for)
+
+
+async def known_peers(pair: RunningProgram) -> list[int]:
+    """How many peers each one knows, itself included; 0 where it does not send yet because the cluster still settles."""
+
+    def read(url: str) -> int:
+        with urllib.request.urlopen(f"{url}/api/v2/status", timeout=10) as answer:
+            cluster = json.load(answer)["cluster"]
+            return len(cluster["peers"]) if cluster["status"] == "ready" else 0
+
+    return [await asyncio.to_thread(read, url) for url in pair.urls]
+
+
+async def failed_deliveries(pair: RunningProgram) -> list[float]:
+    """How many requests of each peer failed."""
+
+    def read(url: str) -> float:
+        with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        found = re.search(r'^alertmanager_notification_requests_failed_total\{integration="webhook"\} (\S+)$', text, re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    return [await asyncio.to_thread(read, url) for url in pair.urls]
+
+
+async def questions(ollama: FakeOllama) -> int:
+    """How often the model was asked about an incident."""
+    return sum(request.path == "/api/chat" and b"POSSIBLE CAUSES" in request.body for request in ollama.requests)
+
+
+async def sightings_of(service: ServiceProcess) -> dict[str, int]:
+    """How often each alert was seen, by its name."""
+
+    def read() -> dict[str, int]:
+        seen: dict[str, int] = {}
+        for key in ("INC-1", "INC-2"):
+            with urllib.request.urlopen(f"{service.url}/incidents/{key}", timeout=10) as answer:
+                for alert in json.load(answer)["alerts"]:
+                    assert alert["alert_name"] not in seen, alert
+                    seen[alert["alert_name"]] = alert["sightings"]
+        return seen
+
+    return await asyncio.to_thread(read)
 
 
 async def alert_sightings(service: Any) -> int:
