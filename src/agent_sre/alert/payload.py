@@ -45,6 +45,7 @@ _FIELDS = frozenset({
     "routeLabels", "status", "truncatedAlerts", "version",
 })  # fmt: skip
 _BOM = b"\xef\xbb\xbf"
+_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")  # gzip and zstd; no JSON begins so
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)  # an open one reaches to the end: no second try, linear time
 _FINGERPRINT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
@@ -98,6 +99,9 @@ def decode_object(body: bytes) -> dict[str, Any]:
     """
     if not body.strip():
         raise BadInput("The body is empty.")
+    if body.startswith(_COMPRESSED):
+        # Told apart by its bytes, as the content type is: "not valid UTF-8" would send the reader looking for a wrong letter.
+        raise BadInput("The body is compressed; send it as plain JSON, without Content-Encoding.")
     if _is_crowded(body):
         raise BadInput(f"The body holds more than {MOST_VALUES:,} values.")
     try:
