@@ -178,6 +178,16 @@ async def test_row_10_alertmanager_is_answered_at_once_and_others_wait(tmp_path:
         assert_is_an_analysis(result["analysis"], names=("other",))
 
 
+async def test_row_10_no_wait_costs_an_alert(service: RunningService) -> None:
+    for number, wait in enumerate(("90", "-1", "2e9", "inf", "nan", "", "25s", "soon")):
+        for headers in (ALERTMANAGER, {}):
+            body = json.dumps(message(firing("Waited", deployment=f"waited-{number}"))).encode()
+            response = await service.client.post(f"/webhook/alert?wait={wait}", content=body, headers=headers)
+            assert response.status_code == 200, (wait, response.text)
+    await service.settled()
+    assert len(await service.incidents()) == 8
+
+
 async def test_row_10_nobody_gets_an_empty_analysis_even_without_waiting(service: RunningService) -> None:
     answer = await service.post(message(firing("Quick", pod="quick-pod")), wait=0)
     assert_is_an_analysis(answer["results"][0]["analysis"], names=("quick-pod",))

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 from prometheus_client import Counter
+from pydantic import BeforeValidator, Field
 
 from agent_sre.alert.inbox import Inbox, InboxSettings
 from agent_sre.alert.payload import alert_count, decode, firing_count, parse
@@ -29,7 +31,8 @@ from agent_sre.web.results import Results, timestamp_text
 
 log = logging.getLogger(__name__)
 
-MAX_WAIT_SECONDS = 60
+MAX_WAIT_SECONDS = 60.0
+_WAIT_SECONDS = 25.0
 
 _LARGE_BODY = 128 * 1024
 
@@ -44,6 +47,24 @@ EXAMPLE = {
         }
     ]
 }
+
+
+def _wait_of(text: object) -> float:
+    """The seconds that `?wait=` asks for: cut to what is allowed, and the default where it is no number. Never an error."""
+    # A 422 would be final for Alertmanager, too: `wait=90` in its URL must not cost every alert that it sends.
+    try:
+        seconds = float(str(text))
+    except ValueError:
+        return _WAIT_SECONDS
+    return _WAIT_SECONDS if math.isnan(seconds) else min(max(seconds, 0.0), MAX_WAIT_SECONDS)
+
+
+WaitSeconds = Annotated[
+    float,
+    Query(description="How many seconds to wait for the analysis. Alertmanager itself never waits."),
+    Field(ge=0, le=MAX_WAIT_SECONDS),
+    BeforeValidator(_wait_of),
+]
 
 
 def webhook_router(*, inbox: Inbox, results: Results, settings: InboxSettings, clock: Clock, service: str, counters: AlertCounters) -> APIRouter:
@@ -83,12 +104,7 @@ def webhook_router(*, inbox: Inbox, results: Results, settings: InboxSettings, c
         answer["timestamp"] = timestamp_text(clock.now())
         return _answer(200, answer)
 
-    async def alertmanager_webhook(
-        request: Request,
-        wait: float = Query(
-            25.0, ge=0, le=MAX_WAIT_SECONDS, description="How many seconds to wait for the analysis. Alertmanager itself never waits."
-        ),
-    ) -> Response:
+    async def alertmanager_webhook(request: Request, wait: WaitSeconds = _WAIT_SECONDS) -> Response:
         """Takes a webhook message of Alertmanager, or anything shaped like one. Answers once it is on disk."""
         try:
             response = await take(request, wait)
