@@ -81,6 +81,12 @@ def known_alerts(connection: Connection, fingerprints: Iterable[str]) -> dict[st
     return known
 
 
+def fired_before(connection: Connection, fingerprint: str, alert_id: int) -> bool:
+    """Whether this alert had another firing before this one."""
+    earlier = sa.select(alert.c.id).where(alert.c.fingerprint == fingerprint, alert.c.id < alert_id).limit(1)
+    return connection.execute(earlier).first() is not None
+
+
 def candidates(connection: Connection, *, group_key: str, subject_keys: Iterable[str]) -> list[Candidate]:
     """Open incidents of this group or about one of these subjects."""
     first_name = sa.select(alert.c.name).where(alert.c.incident_id == incident.c.id).order_by(alert.c.id).limit(1).scalar_subquery().label("name")

@@ -132,12 +132,15 @@ class _Body:
     def take(self, alerts: list[Alert]) -> None:
         known = incident_store.known_alerts(self._connection, (alert.fingerprint for alert in alerts))
         firing = [alert for alert in alerts if alert.status is AlertStatus.FIRING]
+        closing = self._closing([alert for alert in alerts if alert.status is AlertStatus.RESOLVED], known)
         seen: Counter[int] = Counter()
         newcomers: dict[str, Alert] = {}
         for alert in firing:
             before = known.get(alert.fingerprint)
             if alert.fingerprint in newcomers:
                 self._outcome.counts["repeated"] += 1
+            elif alert.fingerprint in closing and alert.starts_at is not None and alert.starts_at >= self._end_of(closing[alert.fingerprint]):
+                newcomers[alert.fingerprint] = alert  # this very body closes the firing that we know
             elif before is not None and (before.status is AlertStatus.FIRING or self._is_late_copy(alert, before)):
                 seen[before.id] += 1
                 self._outcome.counts["repeated"] += 1
@@ -147,7 +150,7 @@ class _Body:
                 newcomers[alert.fingerprint] = alert
         incident_store.touch_alerts(self._connection, seen, at=self._received_at)
         # Resolves first: a body may close one firing and open the next one of the same incident.
-        self._resolve([alert for alert in alerts if alert.status is AlertStatus.RESOLVED], known)
+        self._resolve(closing, known)
         self._open(list(newcomers.values()), known)
         self._ask_for_investigations()
 
@@ -159,17 +162,35 @@ class _Body:
             and self._received_at - before.last_seen_at <= self._settings.stale_window
         )
 
-    def _resolve(self, alerts: list[Alert], known: Mapping[str, KnownAlert]) -> None:
-        touched: set[int] = set()
-        for alert in alerts:
+    def _closing(self, resolved: list[Alert], known: Mapping[str, KnownAlert]) -> dict[str, Alert]:
+        """The resolves that end a firing, by fingerprint; the others are counted, and mean nothing more."""
+        closing: dict[str, Alert] = {}
+        for alert in resolved:
             before = known.get(alert.fingerprint)
-            if before is None or before.status is not AlertStatus.FIRING:
-                self._outcome.counts["resolved_again" if before else "resolved_unknown"] += 1
-                continue
-            ends_at = alert.ends_at or self._received_at
-            if ends_at < before.starts_at and alert.starts_at is not None and alert.starts_at < before.starts_at:
-                self._outcome.counts["resolved_again"] += 1  # it speaks of an earlier firing
-                continue
+            if before is None:
+                self._outcome.counts["resolved_unknown"] += 1
+            elif before.status is not AlertStatus.FIRING or alert.fingerprint in closing or self._speaks_of_an_earlier_firing(alert, before):
+                self._outcome.counts["resolved_again"] += 1
+            else:
+                closing[alert.fingerprint] = alert
+        return closing
+
+    def _speaks_of_an_earlier_firing(self, alert: Alert, before: KnownAlert) -> bool:
+        """Whether a resolve came late: it was over before the open firing began, and there was one before that.
+
+        Without an earlier one the sender's clock is to blame, or the start of the open one is our own guess: then it means this one.
+        """
+        if alert.starts_at is None or alert.ends_at is None or max(alert.starts_at, alert.ends_at) >= before.starts_at:
+            return False
+        return incident_store.fired_before(self._connection, alert.fingerprint, before.id)
+
+    def _end_of(self, alert: Alert) -> datetime:
+        return alert.ends_at or self._received_at
+
+    def _resolve(self, closing: Mapping[str, Alert], known: Mapping[str, KnownAlert]) -> None:
+        touched: set[int] = set()
+        for fingerprint, alert in closing.items():
+            before, ends_at = known[fingerprint], self._end_of(alert)
             incident_store.resolve_alert(self._connection, before.id, ends_at=ends_at, at=self._received_at)
             self._outcome.counts["resolved"] += 1
             touched.add(before.incident_id)
