@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import resource
 import time
 from datetime import timedelta
@@ -37,6 +38,60 @@ async def test_a_thousand_dribbling_sockets_do_not_delay_a_real_post(tmp_path: P
         tasks[0].cancel()
         for _, writer in sockets:
             writer.close()
+
+
+async def test_a_head_without_end_is_cut_off_before_it_takes_memory(tmp_path: Path) -> None:
+    async with running_service(config_of(tmp_path)) as service:
+        for start in (b"GET /" + b"a" * 100, b"GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ", b"GET /health HTTP/1.1\r\nHost: x\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", httpx2.URL(service.url).port)
+            sent = 0
+            with contextlib.suppress(ConnectionError):
+                writer.write(start)
+                while sent < 4_000_000 and not reader.at_eof():
+                    writer.write(b"X-A: b\r\n" * 1_000 if start.endswith(b"\n") else b"a" * 8_000)
+                    await writer.drain()
+                    sent += 8_000
+                    await asyncio.sleep(0)
+            async with asyncio.timeout(5):
+                await ended(reader)
+            assert sent < 4_000_000
+            writer.close()
+        assert (await service.get("/health"))["service"] == "sre-agent"
+
+
+async def test_a_request_behind_another_on_the_same_connection_is_answered_after_it(tmp_path: Path) -> None:
+    request = b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with running_service(config_of(tmp_path)) as service:
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx2.URL(service.url).port)
+        writer.write(request * 3)
+        received = b""
+        async with asyncio.timeout(5):
+            while received.count(b"HTTP/1.1 200 OK") < 3:
+                received += await reader.read(65_536)
+        writer.close()
+
+
+async def test_a_body_behind_an_offered_upgrade_arrives_in_pieces_and_the_next_request_after_it(tmp_path: Path) -> None:
+    content = json.dumps(message(firing("Upgraded", pod="p"))).encode()
+    head = b"POST /webhook/alert HTTP/1.1\r\nHost: x\r\nUser-Agent: Alertmanager/1\r\nConnection: keep-alive, Upgrade\r\nUpgrade: h2c\r\n"
+    pieces = [head, b"Content-Length: %d\r\n\r\n" % len(content), content[:10], content[10:] + b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n"]
+    async with running_service(config_of(tmp_path)) as service:
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx2.URL(service.url).port)
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        received = b""
+        async with asyncio.timeout(5):
+            while received.count(b"HTTP/1.1 200 OK") < 2:
+                received += await reader.read(65_536)
+        assert b"Processed 1 alerts" in received
+        writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx2.URL(service.url).port)
+        writer.write(head + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{}\r\n0\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert b"400 Bad Request" in await reader.read(65_536)
+        writer.close()
 
 
 async def test_an_idle_connection_is_closed_at_the_head_deadline(tmp_path: Path) -> None:

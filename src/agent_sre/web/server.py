@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import h11
+import httptools
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from agent_sre.kit.errors import BadSetting
 
@@ -44,12 +44,14 @@ class ServerSettings:
     """The name in answers and logs."""
 
 
-def deadline_protocol(*, head: timedelta, request: timedelta, max_connections: int) -> type[H11Protocol]:
-    """uvicorn's protocol with deadlines for receiving. `head` and `request` count from the first byte of a request, or from the connection."""
+def deadline_protocol(*, head: timedelta, request: timedelta, max_connections: int) -> type[HttpToolsProtocol]:
+    """uvicorn's protocol with limits for receiving. `head` and `request` count from the first byte of a request, or from the connection."""
 
-    class DeadlineProtocol(H11Protocol):
+    class DeadlineProtocol(HttpToolsProtocol):
         _timer: asyncio.TimerHandle | None = None
-        _in_body = False
+        _in_head = False
+        _head_bytes = 0
+        _owed = 0  # bytes of a body that the parser does not read
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -60,29 +62,61 @@ def deadline_protocol(*, head: timedelta, request: timedelta, max_connections: i
             self._arm(head)
 
         def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self._watch()
+            self._unset_keepalive_if_required()
+            if self._owed:
+                data = self._take_owed(data)
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._read_on(data[upgrade.args[0] :])
+            except httptools.HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+            if self._in_head:  # the parser keeps a head of any length
+                self._head_bytes += len(data)
+                if self._head_bytes > _LARGEST_HEAD:
+                    self._expire()
 
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            self._in_body = False
-            self._watch()
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._in_head, self._head_bytes = True, 0
+            if self._timer is None:
+                self._arm(head)
+
+        def on_headers_complete(self) -> None:
+            super().on_headers_complete()
+            self._in_head = False
+            self._arm(request)
+
+        def on_message_complete(self) -> None:
+            if self.parser.should_upgrade():  # says the parser, which then reads no body
+                return
+            self._complete()
+
+        def _complete(self) -> None:
+            super().on_message_complete()
+            self._disarm()  # until the next one begins, uvicorn's keep-alive timer watches
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._disarm()
             super().connection_lost(exc)
 
-        def _watch(self) -> None:
-            state = self.conn.their_state
-            if state is h11.SEND_BODY:
-                if not self._in_body:
-                    self._in_body = True
-                    self._arm(request)
-            elif state is h11.IDLE and self.conn.trailing_data[0]:
-                if self._timer is None:
-                    self._arm(head)
-            else:  # a whole request is here, or nothing of the next one (uvicorn's keep-alive timer watches that)
-                self._disarm()
+        def _read_on(self, data: bytes) -> None:
+            """What follows a head that offers an upgrade (`curl --http2`, Java's client). Nobody here accepts one, so it is the body."""
+            fields = dict(self.headers)
+            if b"transfer-encoding" in fields:
+                self.send_400_response("A chunked body cannot follow an upgrade.")
+                return
+            self._owed = int(fields.get(b"content-length", b"0"))
+            if rest := self._take_owed(data):
+                self.data_received(rest)
+
+        def _take_owed(self, data: bytes) -> bytes:
+            body, rest = data[: self._owed], data[self._owed :]
+            self._owed -= len(body)
+            self.on_body(body)
+            if not self._owed:
+                self._complete()
+            return rest
 
         def _arm(self, after: timedelta) -> None:
             self._disarm()
@@ -95,7 +129,7 @@ def deadline_protocol(*, head: timedelta, request: timedelta, max_connections: i
 
         def _expire(self) -> None:
             # No answer: Alertmanager takes a 408 for final, and a closed connection for a reason to try again.
-            self._timer = None
+            self._disarm()
             if not self.transport.is_closing():
                 self.transport.abort()
 
@@ -148,7 +182,7 @@ async def serve(
         server_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=5,
-        h11_max_incomplete_event_size=_LARGEST_HEAD,
+        ws="none",
         backlog=_BACKLOG,
     )
     server = _Server(config)
