@@ -25,7 +25,6 @@ from agent_sre.alert.payload import (
     AlertFault,
     WebhookMessage,
     alert_count,
-    body_digest,
     capped,
     decode,
     firing_count,
@@ -417,24 +416,6 @@ def test_an_alert_of_usual_size_is_stored_as_it_is() -> None:
     assert capped(alert) == alert
 
 
-# Digests
-
-
-@captured
-def test_the_copies_of_an_ha_pair_have_one_digest() -> None:
-    document = decode((PAYLOADS / "36_ha_duplicate_peer_1_am025.json").read_bytes())
-    twin = document | {"externalURL": "http://the-other-peer:9093"}
-    assert body_digest(twin) == body_digest(document)
-    assert re.fullmatch(r"[0-9a-f]{32}", body_digest(document))
-
-
-@pytest.mark.parametrize("change", [{"groupKey": "other"}, {"truncatedAlerts": 1}, {"alerts": [{"status": "resolved"}]}, {"alerts": []}])
-def test_any_other_difference_makes_another_digest(change: dict[str, Any]) -> None:
-    document: dict[str, Any] = {"alerts": [{"status": "firing"}], "groupKey": "k", "externalURL": "x"}
-    assert body_digest(document | change) != body_digest(document)
-    assert body_digest(dict(reversed(document.items()))) == body_digest(document)
-
-
 # Anything at all
 
 json_values = st.recursive(
@@ -474,7 +455,6 @@ def test_any_json_is_a_message_or_refused(value: Any) -> None:
         texts = [*alert.labels, *alert.labels.values(), *alert.annotations, *alert.annotations.values(), alert.generator_url]
         assert all(isinstance(text, str) and "\0" not in text for text in texts)
         assert all(alert.labels.values())
-    assert len(body_digest(document)) == 32
 
 
 @settings(max_examples=150, deadline=None)

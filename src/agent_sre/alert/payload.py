@@ -1,7 +1,7 @@
 """Reads the wire: the JSON body that Alertmanager posts, version "4", and what people send by hand. camelCase stops here.
 
     bytes ──decode──> document (plain JSON) ──parse──> WebhookMessage: alerts, and a fault for every entry that is none
-                          └──firing_count, alert_count, body_digest: cheap looks for the hot path
+                          └──firing_count, alert_count: cheap looks for the hot path
 
 `decode` is strict, because what it refuses cannot come from Alertmanager. `parse` is tolerant, because one exception for one odd alert
 would make Alertmanager send the whole group again for ever.
@@ -15,7 +15,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -172,16 +171,6 @@ def capped(alert: Alert) -> Alert:
         annotations={cut(name, LABEL_LIMIT): cut(text, ANNOTATION_LIMIT) for name, text in alert.annotations.items()},
         generator_url=alert.generator_url if len(alert.generator_url) <= URL_LIMIT else "",
     )
-
-
-def body_digest(document: Mapping[str, Any]) -> str:
-    """32 hex digits that are equal for bodies that say the same: blake2b over the document without `externalURL`, keys sorted.
-
-    `externalURL` is all in which the copies of an HA pair differ. Equal digests mean "nothing new", not "already answered": a repeat after
-    `repeat_interval` is equal too, and must still move `last seen`.
-    """
-    said = {name: value for name, value in document.items() if name != "externalURL"}
-    return blake2b(orjson.dumps(said, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
 def _entries(document: Mapping[str, Any]) -> list[Any]:
