@@ -33,6 +33,7 @@ def main() -> None:
     throughput(runs, seconds=1.0 if arguments.quick else 3.0)
     reports(runs, alerts=10 if arguments.quick else 40)
     footprint(runs, idle_seconds=5.0)
+    single_steps(runs)
 
 
 def throughput(runs: int, *, seconds: float) -> None:
@@ -185,6 +186,17 @@ def _installed_mb(uv: str) -> float:
         command = [uv, "pip", "install", "--quiet", "--python", sys.executable, "--require-hashes", "--target", folder]
         subprocess.run([*command, "-r", str(REPOSITORY / "requirements.lock")], check=True, timeout=300)
         return sum(path.lstat().st_size for path in Path(folder).rglob("*") if path.is_file()) / 1e6
+
+
+def single_steps(runs: int) -> None:
+    """What one piece of work costs beside a baseline (bench/steps.py), in a process of its own."""
+    section("Single steps, CPU time, best of five")
+    paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])  # the incidents are those of the tests
+    with running(["-m", "bench.steps", "--runs", str(runs)], PYTHONPATH=paths) as process:
+        for row in process.stdout or ():
+            print(row, end="", flush=True)
+        if process.wait():
+            raise SystemExit("bench.steps failed.")
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import re
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +31,7 @@ from agent_sre.alert.payload import (
 )
 from agent_sre.kit.errors import BadInput
 from agent_sre.kit.times import parse_instant
+from growth import FAR_BELOW_QUADRATIC, growth
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 PAYLOADS = Path(__file__).parents[3] / "shared" / "data" / "payloads"
@@ -116,26 +116,13 @@ def test_an_alert_without_name_or_severity_is_unnamed_and_unknown() -> None:
 
 
 @captured
-def test_a_storm_is_read_in_a_fraction_of_a_second() -> None:
-    """Generous bounds, so that a busy machine does not fail it: the usual times are 6, 6 and 65 ms."""
-    body = (PAYLOADS / "39_storm_one_group_1000_alerts_am025.json").read_bytes()
-    document = decode(body)
-    assert fastest(lambda: parse(document, NOW)) < 0.03
+def test_ten_thousand_alerts_in_one_body_are_read() -> None:
+    document = decode((PAYLOADS / "39_storm_one_group_1000_alerts_am025.json").read_bytes())
     document["alerts"] *= 10
     large = orjson.dumps(document)
     assert len(large) > 11_900_000
-    assert fastest(lambda: decode(large)) < 0.2
-    assert fastest(lambda: firing_count(document)) < 0.02
-
-
-def fastest(work: Callable[[], object]) -> float:
-    """The best of five runs, in CPU seconds."""
-    times = []
-    for _ in range(5):
-        started = time.process_time()
-        work()
-        times.append(time.process_time() - started)
-    return min(times)
+    read_again = decode(large)
+    assert firing_count(read_again) == len(parse(read_again, NOW).alerts) == 10_000
 
 
 # What people send by hand
@@ -364,12 +351,22 @@ def test_nesting_is_legal_down_to_its_limit_and_not_one_deeper() -> None:
             decode(nested(levels))
 
 
-@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000, nested(100_000), b'{"alerts":[' * 50_000])
-def test_a_hundred_thousand_brackets_neither_crash_nor_take_long(body: bytes) -> None:
-    started = time.process_time()
+def refused(body: bytes) -> None:
     with pytest.raises(BadInput):
         decode(body)
-    assert time.process_time() - started < 0.1
+
+
+BRACKETS: tuple[Callable[[int], bytes], ...] = (
+    lambda count: b"[" * count,
+    lambda count: b'{"a":' * count,
+    nested,
+    lambda count: b'{"alerts":[' * (count // 2),
+)
+
+
+@pytest.mark.parametrize("brackets", BRACKETS, ids=range(len(BRACKETS)))
+def test_a_hundred_thousand_brackets_neither_crash_nor_cost_more_than_their_number(brackets: Callable[[int], bytes]) -> None:
+    assert growth(refused, brackets(12_500), brackets(100_000)) < FAR_BELOW_QUADRATIC
 
 
 @pytest.mark.parametrize("crumb", [b"[]", b"{}", b"1.5", b'""', rb'"\"[["'])
@@ -385,15 +382,23 @@ def test_punctuation_in_a_text_is_no_value() -> None:
     assert document["alerts"][0]["annotations"]["log"] == '[{,"' * 300_000
 
 
-OPEN_TEXTS = [b'"' + b'\\"' * 1_000_000, b'"\\' * 1_000_000, b'"' * 3_000_000, b'"' * 6_000_000, b'"' + b"\\" * 999_999]
+OPEN_TEXTS: tuple[Callable[[int], bytes], ...] = (
+    lambda count: b'"' + b'\\"' * count,
+    lambda count: b'"\\' * count,
+    lambda count: b'"' * (3 * count),
+    lambda count: b'"' * (6 * count),  # a million of these is more than all texts of a body can be
+    lambda count: b'"' + b"\\" * (count - 1),
+)
 
 
 @pytest.mark.parametrize("tail", OPEN_TEXTS, ids=range(len(OPEN_TEXTS)))
-def test_texts_that_never_end_do_not_take_long(tail: bytes) -> None:
-    started = time.process_time()
-    with pytest.raises(BadInput):
-        decode(b"," * (MOST_VALUES + 1) + tail)
-    assert time.process_time() - started < 1
+def test_texts_that_never_end_cost_no_more_than_their_length(tail: Callable[[int], bytes]) -> None:
+    def body(count: int) -> bytes:
+        return b"," * (MOST_VALUES + 1) + tail(count)
+
+    # Short ones first: a million would take hours where the time is quadratic.
+    assert growth(refused, body(2_500), body(20_000)) < FAR_BELOW_QUADRATIC
+    assert growth(refused, body(125_000), body(1_000_000)) < FAR_BELOW_QUADRATIC
 
 
 # Storing

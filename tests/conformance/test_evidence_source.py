@@ -106,7 +106,8 @@ async def test_the_plan_is_pure_quick_and_fit_to_show(kind: str, case: str, tmp_
     async with SOURCES[kind](tmp_path) as source:
         began = monotonic()
         queries = source.plan(INCIDENTS[case], NOW)
-        assert monotonic() - began < 0.5
+        # Honestly a few milliseconds. Less than the five seconds of a source that asks somebody, and than the minutes of an expression parsed.
+        assert monotonic() - began < 4
         assert queries == source.plan(INCIDENTS[case], NOW)
     assert queries
     assert len(queries) <= 30
@@ -194,7 +195,7 @@ async def test_whatever_prometheus_does_the_others_answer_and_the_deadline_holds
             found = await gather(INCIDENTS["down"], sources, clock=SystemClock(), deadline=deadline)
             took = monotonic() - began
     planned = sum(len(source.plan(INCIDENTS["down"], NOW)) for source in sources)
-    assert took < deadline.total_seconds() + 0.5
+    assert took < deadline.total_seconds() + 3  # for a busy machine; a source that is not stopped waits five seconds or for ever
     assert len(found.items) + len(found.gaps) == planned
     assert {item.query.source for item in found.items} >= {"alert", "history"}
     measured = [item for item in found.items if item.query.source == "prometheus"]

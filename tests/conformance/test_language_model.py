@@ -159,7 +159,7 @@ async def test_check_of_a_model_that_is_ill_says_why_and_in_time(ill: Callable[[
     async with ill() as model:
         started = loop.time()
         health = await model.check(timedelta(milliseconds=200))
-        assert loop.time() - started < 1.2
+        assert loop.time() - started < 5  # for a busy machine; a check that is not stopped waits 25 seconds
         assert not health.connected
         assert health.reason in REASONS
         assert health.model == model.name

@@ -204,7 +204,7 @@ async def test_a_late_copy_of_a_resolved_alert_does_not_open_it_again(tmp_path: 
 
 
 async def test_the_watchdog_is_a_heartbeat_whose_absence_shows(tmp_path: Path) -> None:
-    config = with_settings(config_of(tmp_path), "investigation", watchdog_timeout=timedelta(seconds=1))
+    config = with_settings(config_of(tmp_path), "investigation", watchdog_timeout=timedelta(seconds=3))
     async with running_service(config) as service:
         answer = await service.post(message(firing("Watchdog", "none"), firing("InfoInhibitor", "none")))
         assert answer["message"] == "Processed 2 alerts"
@@ -213,7 +213,7 @@ async def test_the_watchdog_is_a_heartbeat_whose_absence_shows(tmp_path: Path) -
         assert await service.incidents() == []
         (beat,) = (await service.get("/health"))["heartbeats"]
         assert (beat["name"], beat["state"]) == ("Watchdog", "ok")
-        await asyncio.sleep(1.1)
+        await asyncio.sleep(3.1)
         health = await service.get("/health")
         assert health["heartbeats"][0]["state"] == "missing"
         assert health["status"] == "degraded"

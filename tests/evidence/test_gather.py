@@ -85,7 +85,7 @@ async def test_a_hanging_source_costs_the_deadline_once_and_only_its_own_answers
     quick = ScriptedSource("quick", ("z",))
     began = monotonic()
     found = await gather(an_incident(), [hanging, quick], clock=FakeClock(NOW), deadline=SOON)
-    assert monotonic() - began < 1
+    assert monotonic() - began < 5  # for a busy machine; a source that is not stopped hangs for ever
     assert [item.query.kind for item in found.items] == ["z"]
     assert [gap.reason for gap in found.gaps[:CONCURRENCY]] == ["timeout"] * CONCURRENCY
     assert found.gaps[0].detail == "hanging did not answer within 100 ms."

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_sre.evidence import numbers
@@ -77,6 +77,7 @@ def test_a_value_just_above_its_threshold_does_not_look_equal_to_it() -> None:
 
 
 @given(value=st.floats(), unit=st.sampled_from(UNITS))
+@settings(deadline=None)
 def test_every_number_has_a_short_text_in_every_unit(value: float, unit: str) -> None:
     text = format_number(value, unit)
     assert 0 < len(text) < 40

@@ -303,7 +303,8 @@ async def test_the_check_returns_in_its_time(prometheus: FakePrometheus, client:
     prometheus.faults["*"] = "hang"
     began = monotonic()
     health = await client.check(timedelta(seconds=0.1))
-    assert (health.state, monotonic() - began < 1) == ("error", True)
+    assert monotonic() - began < 4  # for a busy machine; the client's own patience is five seconds
+    assert health.state == "error"
 
 
 async def test_without_an_address_the_source_is_off_and_nothing_is_asked() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_sre.evidence import numbers
@@ -139,6 +139,7 @@ def test_the_values_of_the_fact_are_plain_and_complete() -> None:
 
 @pytest.mark.parametrize("op", [">", "<", ">=", "<=", "==", "!="])
 @given(samples=st.lists(st.tuples(st.integers(0, 180), st.floats()), max_size=40, unique_by=lambda point: point[0]), limit=st.floats())
+@settings(deadline=None)
 def test_any_samples_give_a_reading_and_a_sentence(op: str, samples: list[tuple[int, float]], limit: float) -> None:
     series = [(START.timestamp() + STEP.total_seconds() * number, value) for number, value in sorted(samples)]
     reading = look(series, (Bar(op=op, value=limit),))

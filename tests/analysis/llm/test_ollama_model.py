@@ -30,7 +30,7 @@ LONG_PROMPT = "E07 metric container_memory_working_set_bytes now=1.71Gi limit=2G
 ODD_TEXT = 'Größe 5 µs, 内存不足 🔥 e\u0301, <b> & "quoted" \\ tab\tend'
 SCHEMA = {"type": "object", "required": ["b_cause"], "properties": {"b_cause": {"enum": ["H1", "unknown"]}}}
 BUDGET = Budget(total=timedelta(seconds=10), max_output_tokens=400)
-SLACK_SECONDS = 1.0
+SLACK_SECONDS = 4.0  # for a busy machine; what would be waited for instead is five seconds and more
 
 
 def ms(milliseconds: float) -> timedelta:
@@ -264,7 +264,7 @@ async def test_each_fault_has_its_reason(behaviour: str, reason: str, asked: int
     async with FakeOllama(behaviour, loaded=[PRIMARY]) as fake, model_on(fake, **patience) as model:
         failure = await failure_of(model, LONG_PROMPT)
     assert failure.reason == reason, str(failure)
-    assert asyncio.get_running_loop().time() - started < 3  # long before the budget of ten
+    assert asyncio.get_running_loop().time() - started < SLACK_SECONDS  # long before the budget of ten
     assert len(fake.chats) == asked
     assert calls(reason) == before + 1
     assert fake.url in str(failure)
@@ -276,7 +276,7 @@ async def test_an_endless_answer_ends_with_the_budget() -> None:
     async with FakeOllama("endless", loaded=[PRIMARY]) as fake, model_on(fake) as model:
         failure = await failure_of(model, budget=replace(BUDGET, total=ms(300)))
         assert failure.reason == "timeout"
-        await asyncio.wait_for(fake.chats[0].gone.wait(), 2)
+        await asyncio.wait_for(fake.chats[0].gone.wait(), 10)
 
 
 async def test_the_settings_total_holds_where_the_budget_is_longer() -> None:
@@ -452,13 +452,13 @@ async def test_a_slow_answer_that_goes_on_is_let_finish() -> None:
         await exchange.head()
         for value in [*exchange.tokens("It is the disk of node 7."), exchange.last("x")]:
             await exchange.chunk(go_json(value) + b"\n")
-            await exchange.wait(0.06)
+            await exchange.wait(0.12)
         await exchange.finish()
 
-    async with FakeOllama(steady, loaded=[PRIMARY]) as fake, model_on(fake, first_token=ms(400), between_tokens=ms(400)) as model:
+    async with FakeOllama(steady, loaded=[PRIMARY]) as fake, model_on(fake, first_token=ms(1000), between_tokens=ms(1000)) as model:
         completion = await ask(model)
         assert completion.text == "It is the disk of node 7."
-        assert completion.took > ms(400)
+        assert completion.took > ms(1000)
 
 
 async def test_a_hanging_list_of_loaded_models_costs_half_a_second_at_most() -> None:
@@ -504,11 +504,11 @@ async def test_cancelling_closes_the_connection_and_frees_the_turn() -> None:
 
     async with FakeOllama(hang) as fake, model_on(fake) as model:
         call = asyncio.create_task(ask(model))
-        await asyncio.wait_for(arrived.wait(), 2)
+        await asyncio.wait_for(arrived.wait(), 10)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        await asyncio.wait_for(fake.chats[0].gone.wait(), 2)
+        await asyncio.wait_for(fake.chats[0].gone.wait(), 10)
         fake.behave("fine")
         assert (await ask(model)).text
     assert calls("cancelled") == before + 1
@@ -558,7 +558,7 @@ async def test_only_one_call_is_the_probe() -> None:
 
         fake.behave(when_told)
         probe = asyncio.create_task(ask(model))
-        await asyncio.wait_for(arrived.wait(), 2)
+        await asyncio.wait_for(arrived.wait(), 10)
         assert (await failure_of(model)).reason == "circuit_open"
         go_on.set()
         assert (await probe).text
