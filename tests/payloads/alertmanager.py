@@ -81,7 +81,7 @@ STORM = [
     }
     for number in range(160)
 ]  # fmt: skip
-STORM_SAYS = {"description": "The stall does not answer, and the customers go to the other bakery. " * 9, "runbook_url": "https://rolls.example/"}
+STORM_SAYS = {"description": "The stall does not answer, and the customers go to the other bakery. " * 11, "runbook_url": "https://rolls.example/"}
 PROBES = {"namespace": "monitoring", "cluster": "bakery-28", "severity": "warning"}
 DISK = PROBES | {"alertname": "DiskAlmostFull", "instance": "10.9.0.21:9100", "job": "node-exporter", "pod": "node-exporter-8jk2l"}
 PAGE = PROBES | {"alertname": "PageSlow", "instance": "https://rolls.bakery-28.example/menu", "job": "blackbox", "pod": "blackbox-exporter-0"}
@@ -258,7 +258,7 @@ CASES = (
         ],
     ),
     Case(
-        title="160 alerts in 190 kB",
+        title="160 alerts in 193 kB",
         body=body(*(alert(labels, annotations=STORM_SAYS) for labels in STORM)),
         alerts=[Expected(labels=labels, annotations=STORM_SAYS, subject=f"Deployment bakery-26/{labels['deployment']}") for labels in STORM],
         incident=f"Deployment bakery-26/{STORM[39]['deployment']}",
