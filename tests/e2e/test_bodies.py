@@ -214,7 +214,6 @@ def test_a_late_body_with_the_old_end_and_the_new_start_changes_nothing(poster: 
     assert poster.quarantined() == quarantined
 
 
-@pytest.mark.xfail(reason="ingest holds our own guess of a start against a resolve where the alert fired before", strict=True)
 @pytest.mark.parametrize(("name", "starts"), [("EarlyAgain", ("2100-01-01T00:10:00Z", "2100-01-01T00:20:00Z")), ("CopiedAgain", ("", ""))])
 def test_a_resolve_closes_a_second_firing_whose_start_is_a_guess_too(poster: Poster, name: str, starts: tuple[str, str]) -> None:
     labels = labels_of(name)
@@ -225,7 +224,6 @@ def test_a_resolve_closes_a_second_firing_whose_start_is_a_guess_too(poster: Pos
         assert state(poster, labels)[0] == "resolved"
 
 
-@pytest.mark.xfail(reason="ingest counts a firing without a start as a repeat of what the same body then closes", strict=True)
 def test_an_open_alert_that_ends_and_fires_again_in_one_body_without_instants_stays_open(poster: Poster) -> None:
     labels = labels_of("RebornByHand")
     by_hand_alert = {"status": "firing", "labels": labels}

@@ -34,6 +34,7 @@ class KnownAlert:
     inbox_id: int
     status: AlertStatus
     starts_at: datetime
+    start_guessed: bool  # the sender did not say when it started
     ends_at: datetime | None
     last_seen_at: datetime
     settled: bool
@@ -63,6 +64,7 @@ def known_alerts(connection: Connection, fingerprints: Iterable[str]) -> dict[st
                 alert.c.inbox_id,
                 alert.c.status,
                 alert.c.starts_at,
+                alert.c.start_guessed,
                 alert.c.ends_at,
                 alert.c.last_seen_at,
                 alert.c.settled_at,
@@ -74,6 +76,7 @@ def known_alerts(connection: Connection, fingerprints: Iterable[str]) -> dict[st
                 inbox_id=row.inbox_id,
                 status=AlertStatus(row.status),
                 starts_at=row.starts_at,
+                start_guessed=row.start_guessed,
                 ends_at=row.ends_at,
                 last_seen_at=row.last_seen_at,
                 settled=row.settled_at is not None,
@@ -160,7 +163,7 @@ def touch_alerts(connection: Connection, sightings: dict[int, int], *, at: datet
 
 def move_start(connection: Connection, alert_id: int, starts_at: datetime) -> None:
     """Alertmanager merges overlapping alerts and keeps the earliest start, so a known alert's start may move back."""
-    connection.execute(alert.update().where(alert.c.id == alert_id).values(starts_at=starts_at))
+    connection.execute(alert.update().where(alert.c.id == alert_id).values(starts_at=starts_at, start_guessed=False))
 
 
 def resolve_alert(connection: Connection, alert_id: int, *, ends_at: datetime, at: datetime) -> None:

@@ -139,7 +139,7 @@ class _Body:
             before = known.get(alert.fingerprint)
             if alert.fingerprint in newcomers:
                 self._outcome.counts["repeated"] += 1
-            elif alert.fingerprint in closing and alert.starts_at is not None and alert.starts_at >= self._end_of(closing[alert.fingerprint]):
+            elif alert.fingerprint in closing and self._begins_after(alert, closing[alert.fingerprint], alerts):
                 newcomers[alert.fingerprint] = alert  # this very body closes the firing that we know
             elif before is not None and (before.status is AlertStatus.FIRING or self._is_late_copy(alert, before)):
                 seen[before.id] += 1
@@ -178,11 +178,23 @@ class _Body:
     def _speaks_of_an_earlier_firing(self, alert: Alert, before: KnownAlert) -> bool:
         """Whether a resolve came late: it was over before the open firing began, and there was one before that.
 
-        Without an earlier one the sender's clock is to blame, or the start of the open one is our own guess: then it means this one.
+        Where the start of the open one is our own guess, or there was none before, it means the open one: clocks differ, people copy examples.
         """
-        if alert.starts_at is None or alert.ends_at is None or max(alert.starts_at, alert.ends_at) >= before.starts_at:
+        if before.start_guessed or alert.starts_at is None or alert.ends_at is None or max(alert.starts_at, alert.ends_at) >= before.starts_at:
             return False
         return incident_store.fired_before(self._connection, alert.fingerprint, before.id)
+
+    def _begins_after(self, firing: Alert, resolve: Alert, alerts: list[Alert]) -> bool:
+        """Whether a firing is the next one after a resolve in the same body: by its start, or by its place where it has none."""
+        if firing.starts_at is not None:
+            return firing.starts_at >= self._end_of(resolve)
+        return alerts.index(firing) > alerts.index(resolve)
+
+    def _start_of(self, alert: Alert) -> tuple[datetime, bool]:
+        """When it started, and whether that is our guess: senders that give only an end get a start in the future from Alertmanager."""
+        if alert.starts_at is None or alert.starts_at > self._received_at:
+            return self._received_at, True
+        return alert.starts_at, False
 
     def _end_of(self, alert: Alert) -> datetime:
         return alert.ends_at or self._received_at
@@ -211,7 +223,7 @@ class _Body:
         # The most severe one leads, so that an incident of this body is named after it.
         for alert in sorted(alerts, key=lambda alert: alert.severity.priority):
             subject, key = subjects[alert.fingerprint], keys[alert.fingerprint]
-            starts_at = alert.starts_at or self._received_at
+            starts_at, guessed = self._start_of(alert)
             incident_id, reason = self._home(alert, subject, key, starts_at, known.get(alert.fingerprint), by_id.values())
             if incident_id in by_id:
                 before = by_id[incident_id]
@@ -234,7 +246,7 @@ class _Body:
                 )
             self._joined.setdefault(incident_id, []).append((alert, reason))
             self._outcome.counts["opened"] += 1
-            rows.append(self._row(alert, incident_id, starts_at, reason))
+            rows.append(self._row(alert, incident_id, reason) | {"starts_at": starts_at, "start_guessed": guessed})
         incident_store.add_alerts(self._connection, rows)
 
     def _home(
@@ -269,7 +281,7 @@ class _Body:
         self._opened.add(incident_id)
         return incident_id, "opened the incident"
 
-    def _row(self, alert: Alert, incident_id: int, starts_at: datetime, reason: str) -> dict[str, Any]:
+    def _row(self, alert: Alert, incident_id: int, reason: str) -> dict[str, Any]:
         kept = capped(alert)
         return {
             "incident_id": incident_id,
@@ -281,7 +293,6 @@ class _Body:
             "labels": dict(kept.labels),
             "annotations": dict(kept.annotations),
             "generator_url": kept.generator_url,
-            "starts_at": starts_at,
             "last_seen_at": self._received_at,
             "sightings": 1,
             "reason": reason,
@@ -291,7 +302,7 @@ class _Body:
         for incident_id, joined in self._joined.items():
             alerts = [alert for alert, _ in joined]
             worst = min((alert.severity for alert in alerts), key=lambda severity: severity.priority)
-            latest = max(alert.starts_at or self._received_at for alert in alerts)
+            latest = max(self._start_of(alert)[0] for alert in alerts)
             incident_store.grow_incident(self._connection, incident_id, severity=worst, last_alert_at=latest)
             self._tell(incident_id, joined)
             lead = min(alerts, key=lambda alert: alert.severity.priority)

@@ -129,6 +129,13 @@ alert = Table(
     Column("annotations", sa.JSON, nullable=False),
     Column("generator_url", Text, nullable=False),
     Column("starts_at", Instant, nullable=False),
+    Column(
+        "start_guessed",
+        sa.Boolean,
+        nullable=False,
+        server_default="0",
+        comment="the sender gave no start, or one in the future: it is when we first heard of it",
+    ),
     Column("ends_at", Instant),
     Column("last_seen_at", Instant, nullable=False),
     Column("sightings", Integer, nullable=False),

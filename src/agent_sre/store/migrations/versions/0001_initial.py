@@ -77,6 +77,7 @@ def upgrade() -> None:
         sa.Column("annotations", sa.JSON(), nullable=False),
         sa.Column("generator_url", sa.Text(), nullable=False),
         sa.Column("starts_at", sa.Text(), nullable=False),
+        sa.Column("start_guessed", sa.Boolean(), nullable=False, server_default="0"),
         sa.Column("ends_at", sa.Text()),
         sa.Column("last_seen_at", sa.Text(), nullable=False),
         sa.Column("sightings", sa.Integer(), nullable=False),
