@@ -196,12 +196,11 @@ class KubernetesClient:
 
     async def _client(self) -> httpx2.AsyncClient:
         async with self._opening:
-            client = self._http
-            if client is None:
+            if self._http is None:
                 # In a thread: lightkube takes a third of a second to load, and certificates are read from files.
                 client, self._server = await asyncio.to_thread(_open, self.settings, self._service_account)
                 self._http = client
-            return client
+            return self._http
 
     async def _get(self, path: str, query: dict[str, str], limit: int) -> _Answer:
         client = await self._client()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,8 +19,8 @@ from agent_sre.alert.subject import Subject
 from agent_sre.evidence.evidence import Evidence, KubernetesObject, LogPattern, Query, SourceHealth
 from agent_sre.evidence.kubernetes import summaries
 from agent_sre.evidence.kubernetes.client import NAME, SETTING, KubernetesClient, KubernetesSettings, Listing, in_cluster
-from agent_sre.evidence.kubernetes.container_logs import LogSource, PatternsOf, containers_to_read, error_lines
-from agent_sre.evidence.kubernetes.objects import by_relevance, field_of, labels_of, mapping_of, mappings_of, object_of, text_of
+from agent_sre.evidence.kubernetes.container_logs import LogSource, PatternsOf, containers_to_read, error_lines, is_own
+from agent_sre.evidence.kubernetes.objects import by_relevance, field_of, is_troubled, labels_of, mapping_of, mappings_of, object_of, text_of
 from agent_sre.evidence.kubernetes.plan import LOGS, Look, looks_of, subject_of_incident
 from agent_sre.evidence.kubernetes.resources import RESOURCES
 from agent_sre.evidence.kubernetes.trim import Trimmer
@@ -33,6 +33,10 @@ MAX_BYTES = 400_000
 """Of one evidence's objects, as JSON: about a hundred pods, or eight hundred events. The least relevant are left out."""
 
 MAX_PATTERNS = 200
+_MAX_PODS = 100
+"""Pods whose containers are candidates for having their log read."""
+
+_SAME_MOMENT = timedelta(seconds=2)
 _FEW = 50
 """Lists up to this length are trimmed where they are, longer ones in a thread."""
 
@@ -52,6 +56,7 @@ class KubernetesSource:
         self._client = client
         self._clock = clock
         self._patterns_of = patterns_of
+        self._pods_by_key: dict[tuple[str, str], asyncio.Task[Listing]] = {}
 
     def plan(self, incident: Incident, now: datetime) -> tuple[Query, ...]:  # noqa: ARG002  (the present is all that an API server knows)
         """One question for each list that can matter to the incident's subject, the most telling first."""
@@ -76,10 +81,13 @@ class KubernetesSource:
 
     async def aclose(self) -> None:
         """Closes the connections."""
+        for task in self._pods_by_key.values():
+            task.cancel()
+        self._pods_by_key.clear()
         await self._client.aclose()
 
     async def _objects(self, query: Query, look: Look, subject: Subject) -> Evidence:
-        listing = await (self._endpoints(look) if look.kind == "endpoints" else self._list(look))
+        listing = await self._listing(look)
         if not listing.served:
             return self._evidence(query, subject, (), f"{look.kind}.{RESOURCES[look.kind].group} is not installed in this cluster")
         kept = await self._kept(listing.items, look, subject)
@@ -87,8 +95,28 @@ class KubernetesSource:
         line = summaries.summary_of(look.kind, kept.objects, kept.total, more=listing.truncated)
         return self._evidence(query, subject, kept.objects, line, truncated=truncated)
 
+    async def _listing(self, look: Look) -> Listing:
+        match look.kind:
+            case "pods":
+                return await self._pods(look.namespace, look.fields)
+            case "endpoints":
+                return await self._endpoints(look)
+        return await self._list(look)
+
     async def _list(self, look: Look, kind: str = "") -> Listing:
         return await self._client.list(RESOURCES[kind or look.kind], namespace=look.namespace, fields=look.fields)
+
+    async def _pods(self, namespace: str, fields: str = "") -> Listing:
+        """Pods, asked for once where several questions want them at the same moment: the list itself, and both kinds of logs."""
+        key = (namespace, fields)
+        task = self._pods_by_key.get(key)
+        if task is None:
+            task = asyncio.create_task(self._client.list(RESOURCES["pods"], namespace=namespace, fields=fields))
+            task.add_done_callback(_retrieve)
+            self._pods_by_key[key] = task
+            asyncio.get_running_loop().call_later(_SAME_MOMENT.total_seconds(), self._pods_by_key.pop, key, None)
+        # Shielded: who gives up must not take the answer away from the others. The client's own time-out ends the call.
+        return await asyncio.shield(task)
 
     async def _endpoints(self, look: Look) -> Listing:
         """EndpointSlices in the older and simpler shape of Endpoints; Endpoints themselves where the cluster has no slices."""
@@ -105,9 +133,8 @@ class KubernetesSource:
     # Logs
 
     async def _logs(self, query: Query, look: Look, subject: Subject) -> Evidence:
-        listing = await self._client.list(RESOURCES["pods"], namespace=look.namespace)
-        pods = await asyncio.to_thread(_trimmed, listing.items)
-        wanted, more = containers_to_read(pods, subject, previous=look.previous)
+        listing = await self._pods(look.namespace)
+        wanted, more = await asyncio.to_thread(_logs_to_read, listing.items, look, subject)
         if not wanted:
             which = "no container of these has restarted" if look.previous else "no container of these is in trouble, or has begun"
             return self._evidence(query, subject, (), which, truncated=listing.truncated)
@@ -116,7 +143,8 @@ class KubernetesSource:
         patterns, lines = await asyncio.to_thread(self._mine, wanted, texts)
         cut = any(len(text) >= self._client.settings.log_bytes for text in texts)
         whose = ", ".join(dict.fromkeys(f"{source.pod}/{source.container}" for source in wanted))
-        line = f"{len(patterns)} patterns in {lines} lines {'before the last restart ' if look.previous else ''}of {summaries.short(whose)}"
+        found = f"{len(patterns)} {'pattern' if len(patterns) == 1 else 'patterns'} in {lines} {'line' if lines == 1 else 'lines'}"
+        line = f"{found} {'before the last restart ' if look.previous else ''}of {summaries.short(whose)}"
         truncated = more or cut or listing.truncated or len(patterns) > MAX_PATTERNS
         return self._evidence(ran, subject, patterns[:MAX_PATTERNS], line, truncated=truncated)
 
@@ -170,22 +198,41 @@ def kubernetes_source(settings: KubernetesSettings, clock: Clock, *, patterns_of
 
 
 def _keep(items: Sequence[Mapping[str, Any]], look: Look, subject: Subject) -> _Kept:
-    """What concerns the question, the most relevant first, within MAX_BYTES."""
-    found = [item for item in _trimmed(items) if _concerns(item, look)]
+    """What concerns the question, the most relevant first, within MAX_BYTES. Only what is kept is trimmed: that takes most of the time."""
+    found = [item for item in _raw(items) if _concerns(item, look)]
     kept: list[KubernetesObject] = []
     room = MAX_BYTES
-    for item in by_relevance(found, subject):
-        room -= len(orjson.dumps(item.manifest)) + 100
+    for item in _trimmed(by_relevance(found, subject)):
+        room -= len(orjson.dumps(item.manifest)) + len(item.kind) + 2 * len(orjson.dumps(item.name + item.namespace)) + 100
         if room < 0:
             break
         kept.append(item)
     return _Kept(objects=tuple(kept), total=len(found))
 
 
-def _trimmed(items: Iterable[Mapping[str, Any]]) -> tuple[KubernetesObject, ...]:
+def _logs_to_read(items: Sequence[Mapping[str, Any]], look: Look, subject: Subject) -> tuple[tuple[LogSource, ...], bool]:
+    likely = [pod for pod in by_relevance(_raw(items), subject) if is_own(pod, subject) or is_troubled(pod)]
+    wanted, more = containers_to_read(tuple(_trimmed(likely[:_MAX_PODS])), subject, previous=look.previous)
+    return wanted, more or len(likely) > _MAX_PODS
+
+
+def _raw(items: Iterable[Mapping[str, Any]]) -> tuple[KubernetesObject, ...]:
+    """Objects as they came: only to look at, never to keep."""
+    return tuple(found for item in items if (found := object_of(item)) is not None)
+
+
+def _trimmed(objects: Iterable[KubernetesObject]) -> Iterator[KubernetesObject]:
     trimmer = Trimmer()
-    objects = (object_of(trimmer.trim(item)) for item in items)
-    return tuple(item for item in objects if item is not None)
+    for item in objects:
+        found = object_of(trimmer.trim(item.manifest))
+        if found is not None:
+            yield found
+
+
+def _retrieve(task: asyncio.Task[Listing]) -> None:
+    """Takes note of a failure that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _concerns(item: KubernetesObject, look: Look) -> bool:

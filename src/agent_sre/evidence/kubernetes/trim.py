@@ -78,7 +78,7 @@ class Trimmer:
     """`trimmed` for many manifests: texts that come again and again are looked through once."""
 
     def __init__(self) -> None:
-        self._text_by_raw: dict[tuple[str, int], str] = {}
+        self._text_by_raw: dict[tuple[str, int], tuple[str, int]] = {}
         self._room = 0
         self._noise: frozenset[str] = _NOISE
 
@@ -97,11 +97,11 @@ class Trimmer:
         for count, (raw, value) in enumerate(items):
             if count >= _MAX_ITEMS or self._room <= 0:
                 break
-            name = self._text(raw if isinstance(raw, str) else str(raw), 200)
+            name, size = self._text(raw if isinstance(raw, str) else str(raw), 200)
             if name in self._noise or name in found:
                 continue
             before = self._room
-            self._room -= _size(name) + 2  # a colon and a comma
+            self._room -= size + 2  # a colon and a comma
             kept = self._value(value, depth + 1, name)
             if self._room < 0:
                 self._room = before
@@ -111,8 +111,8 @@ class Trimmer:
 
     def _value(self, value: Any, depth: int, name: str) -> Any:
         if isinstance(value, str):
-            text = self._text(value, _MAX_TEXT)
-            self._room -= _size(text)
+            text, size = self._text(value, _MAX_TEXT)
+            self._room -= size
             return text
         if value is None or isinstance(value, bool):
             self._room -= 5
@@ -145,22 +145,21 @@ class Trimmer:
             found.append(kept)
         return found
 
-    def _text(self, raw: str, limit: int) -> str:
-        text = self._text_by_raw.get((raw, limit))
-        if text is None:
-            text = redact(clean(raw, limit))
+    def _text(self, raw: str, limit: int) -> tuple[str, int]:
+        """The text fit to keep, and how much room it takes as JSON."""
+        known = self._text_by_raw.get((raw, limit))
+        if known is None:
+            # Redacted before it is cut: half a secret is none that a rule would know.
+            text = clean(redact(clean(raw, 4 * limit)), limit)
+            known = text, len(orjson.dumps(text))
             if len(self._text_by_raw) < 20_000:
-                self._text_by_raw[raw, limit] = text
-        return text
+                self._text_by_raw[raw, limit] = known
+        return known
 
 
 def is_secret_name(name: str) -> bool:
     """Whether a variable, a flag or a key of this name usually holds a secret."""
     return bool(_SECRET_NAME.search(name)) and not _HARMLESS_NAME.search(name)
-
-
-def _size(text: str) -> int:
-    return len(orjson.dumps(text))
 
 
 def _keys_only(value: Any) -> Any:
@@ -173,12 +172,14 @@ def _metadata(value: Any) -> Any:
     kept = {name: value[name] for name in _METADATA if name in value}
     annotations = kept.get("annotations")
     if isinstance(annotations, Mapping):
-        kept["annotations"] = {
-            name: _MASKED if isinstance(name, str) and is_secret_name(name) else clean(text, _MAX_ANNOTATION) if isinstance(text, str) else text
-            for name, text in annotations.items()
-            if name not in _NOISY_ANNOTATIONS
-        }
+        kept["annotations"] = {name: _annotation(name, text) for name, text in annotations.items() if name not in _NOISY_ANNOTATIONS}
     return kept
+
+
+def _annotation(name: object, text: object) -> object:
+    if isinstance(name, str) and is_secret_name(name):
+        return _MASKED
+    return clean(redact(text[:4_000]), _MAX_ANNOTATION) if isinstance(text, str) else text
 
 
 def _masked(name: str, values: list[Any] | tuple[Any, ...]) -> Iterable[Any]:
