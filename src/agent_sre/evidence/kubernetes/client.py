@@ -39,6 +39,9 @@ SETTING = "KUBECONFIG"
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 PAGE = 500
+_MAX_PAGES = 10
+"""However short the server makes its pages: ours are bounded in objects, and its requests must be as well."""
+
 _BIG = 128 * 1024
 """Bodies from this size on are parsed in a thread: a megabyte takes some ten milliseconds, in which nobody else is served."""
 
@@ -141,7 +144,8 @@ class KubernetesClient:
         found: list[dict[str, Any]] = []
         size = 0
         token = ""
-        while True:
+        ends_at = asyncio.get_running_loop().time() + self.settings.timeout.total_seconds()
+        for _ in range(_MAX_PAGES):
             query = {"limit": str(min(PAGE, limit))} | ({"fieldSelector": fields} if fields else {}) | ({"continue": token} if token else {})
             try:
                 answer = await self._get(path, query, self.settings.max_body_bytes - size)
@@ -155,8 +159,9 @@ class KubernetesClient:
             size += len(answer.body)
             items, token = _items(await _parsed(answer.body), resource, version)
             found += items
-            if not token or not items or len(found) >= limit or size >= self.settings.max_body_bytes:
-                return Listing(items=tuple(found[:limit]), truncated=bool(token) or len(found) > limit)
+            if not token or len(found) >= limit or size >= self.settings.max_body_bytes or asyncio.get_running_loop().time() > ends_at:
+                break
+        return Listing(items=tuple(found[:limit]), truncated=bool(token) or len(found) > limit)
 
     async def log(self, namespace: str, pod: str, container: str, *, previous: bool = False) -> str:
         """The last lines of a container's log, each behind its timestamp. Empty where there is none: not started yet, or never restarted."""

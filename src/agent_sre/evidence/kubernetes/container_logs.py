@@ -33,6 +33,9 @@ MAX_LOGS = 8
 """Containers whose log is read for one alert: the worst. Their neighbours say the same."""
 
 
+_MAX_FINE = 3
+
+
 class PatternsOf(Protocol):
     """Turns the lines of one container into patterns.
 
@@ -65,7 +68,6 @@ def containers_to_read(pods: Objects, subject: Subject, *, previous: bool) -> tu
     Of the subject's own pods every container; of others those that are not ready or have crashed. The previous life only of containers
     that had one.
     """
-    found: list[LogSource] = []
     ranked: list[tuple[int, LogSource]] = []
     for pod in by_relevance(World(pods), subject):
         own = is_own(pod, subject)
@@ -79,9 +81,13 @@ def containers_to_read(pods: Objects, subject: Subject, *, previous: bool) -> tu
                 continue  # no such life, or not begun yet
             if asked or crashed or state is None or not state.ready:
                 source = LogSource(namespace=pod.namespace, pod=pod.name, container=name, node=node, previous=previous)
-                ranked.append((_rank(state, own=own), source))
+                bad = crashed or (state is not None and not state.ready)
+                ranked.append(((0 if bad else 1) if asked else 2, source))
+    # A few healthy copies speak for all: the places of the others are for neighbours that crash.
+    fine = [item for item in ranked if item[0] == 1]
+    ranked = [item for item in ranked if item[0] != 1] + fine[:_MAX_FINE]
     found = [source for _, source in sorted(ranked, key=lambda item: item[0])]
-    return tuple(found[:MAX_LOGS]), len(found) > MAX_LOGS
+    return tuple(found[:MAX_LOGS]), len(found) > MAX_LOGS or len(fine) > _MAX_FINE
 
 
 def is_own(pod: KubernetesObject, subject: Subject) -> bool:
@@ -105,11 +111,6 @@ def _states(pod: KubernetesObject) -> Iterable[tuple[str, ContainerState | None]
         state = by_name.get(name)
         if name and not (state and state.initial and state.exit_code == 0 and not state.restarts):
             yield name, state
-
-
-def _rank(state: ContainerState | None, *, own: bool) -> int:
-    bad = state is not None and (not state.ready or state.restarts > 0)
-    return {(True, True): 0, (False, True): 1, (True, False): 2, (False, False): 3}[own, bad]
 
 
 # Lines

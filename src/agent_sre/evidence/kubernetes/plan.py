@@ -33,6 +33,9 @@ _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _DNS_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 """Names of namespaces and of objects. https://kubernetes.io/docs/concepts/overview/working-with-objects/names/"""
 
+_LOGGING = frozenset({"Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "Service"})
+"""Kinds that `kubectl logs` takes."""
+
 _NOT_RUNNING = "status.phase!=Running,status.phase!=Succeeded"
 
 
@@ -44,7 +47,7 @@ class Look:
     purpose: str
     namespace: str = ""  # empty: all, or the kind has none
     fields: str = ""  # a field selector
-    name: str = ""  # logs: the pod or workload that the alert names; empty: whatever is in trouble
+    name: str = ""  # logs: "pod/cart-0", "deployment/cart" where the alert names one; empty: whatever is in trouble
     previous: bool = False  # logs: of the containers' last life
 
     @property
@@ -136,7 +139,8 @@ def _flux() -> Iterator[Look]:
 
 
 def _logs(subject: Subject, namespace: str) -> Iterator[Look]:
-    name = subject.name if subject.kind not in ("Namespace", "Container") and _DNS_NAME.fullmatch(subject.name) else ""
+    name = subject.name if subject.kind in _LOGGING and _DNS_NAME.fullmatch(subject.name) else ""
+    name = f"{subject.kind.lower()}/{name}" if name else ""
     whose = f"of {describe(subject)}" if name else "of the containers in trouble"
     yield Look(kind=LOGS, purpose=f"the last words {whose}, before the containers' last restart", namespace=namespace, name=name, previous=True)
     yield Look(kind=LOGS, purpose=f"what the logs {whose} say now", namespace=namespace, name=name)

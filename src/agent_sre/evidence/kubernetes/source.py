@@ -90,7 +90,7 @@ class KubernetesSource:
         listing = await self._listing(look)
         if not listing.served:
             return self._evidence(query, subject, (), f"{look.kind}.{RESOURCES[look.kind].group} is not installed in this cluster")
-        kept = await self._kept(listing.items, look, subject)
+        kept = await self._kept(listing.items, subject)
         truncated = listing.truncated or len(kept.objects) < kept.total
         line = summaries.summary_of(look.kind, kept.objects, kept.total, more=listing.truncated)
         return self._evidence(query, subject, kept.objects, line, truncated=truncated)
@@ -125,10 +125,10 @@ class KubernetesSource:
             return await self._list(look)
         return replace(slices, items=as_endpoints(slices.items))
 
-    async def _kept(self, items: Sequence[Mapping[str, Any]], look: Look, subject: Subject) -> _Kept:
+    async def _kept(self, items: Sequence[Mapping[str, Any]], subject: Subject) -> _Kept:
         if len(items) > _FEW:
-            return await asyncio.to_thread(_keep, items, look, subject)
-        return _keep(items, look, subject)
+            return await asyncio.to_thread(_keep, items, subject)
+        return _keep(items, subject)
 
     # Logs
 
@@ -197,9 +197,9 @@ def kubernetes_source(settings: KubernetesSettings, clock: Clock, *, patterns_of
 # Objects
 
 
-def _keep(items: Sequence[Mapping[str, Any]], look: Look, subject: Subject) -> _Kept:
+def _keep(items: Sequence[Mapping[str, Any]], subject: Subject) -> _Kept:
     """What concerns the question, the most relevant first, within MAX_BYTES. Only what is kept is trimmed: that takes most of the time."""
-    found = [item for item in _raw(items) if _concerns(item, look)]
+    found = [item for item in _raw(items) if _concerns(item, subject)]
     kept: list[KubernetesObject] = []
     room = MAX_BYTES
     for item in _trimmed(by_relevance(found, subject)):
@@ -235,12 +235,10 @@ def _retrieve(task: asyncio.Task[Listing]) -> None:
         task.exception()
 
 
-def _concerns(item: KubernetesObject, look: Look) -> bool:
-    """Whether an object of a list over the whole cluster has to do with the question."""
-    if item.kind != "PersistentVolume" or not look.namespace:
-        return True
-    claimed_by = text_of(item.manifest, "spec", "claimRef", "namespace")
-    return claimed_by in ("", look.namespace)
+def _concerns(item: KubernetesObject, subject: Subject) -> bool:
+    """Whether an object of a list over the whole cluster has to do with the subject: volumes that other namespaces have claimed do not."""
+    namespace = subject.name if subject.kind == "Namespace" else subject.namespace
+    return item.kind != "PersistentVolume" or not namespace or text_of(item.manifest, "spec", "claimRef", "namespace") in ("", namespace)
 
 
 def as_endpoints(slices: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:

@@ -60,6 +60,11 @@ _SECRET_NAME = re.compile(
 _HARMLESS_NAME = re.compile(r"(?i)[_.-](?:ur[il]|host(?:name)?|port|addr(?:ess)?|endpoint|service|file|path|dir|ttl|name|namespace|enabled|timeout)$")
 """`TOKEN_URL` says where a token comes from. Wrong addresses are what reports are about, and a password inside one is found by `redact`."""
 
+_SECRET_FIELDS = frozenset(
+    {"password", "passwd", "passphrase", "token", "apikey", "accesskey", "secretkey", "privatekey", "clientsecret", "restuserkey"}
+)
+"""Fields that hold a secret wherever they stand, in lower case: parameters of a storage class, specifications of operators."""
+
 _MASKED = "<secret>"
 
 Json = dict[str, Any]
@@ -111,7 +116,7 @@ class Trimmer:
 
     def _value(self, value: Any, depth: int, name: str) -> Any:
         if isinstance(value, str):
-            text, size = self._text(value, _MAX_TEXT)
+            text, size = self._text(_MASKED if value and name.lower() in _SECRET_FIELDS else value, _MAX_TEXT)
             self._room -= size
             return text
         if value is None or isinstance(value, bool):
