@@ -22,6 +22,7 @@ from agent_sre.config.config import Config
 from agent_sre.evidence.alert_source import AlertSource
 from agent_sre.evidence.evidence import EvidenceSet
 from agent_sre.evidence.history import HistorySource
+from agent_sre.evidence.kubernetes.source import KubernetesSource, kubernetes_source
 from agent_sre.evidence.off import NotBuilt, NotConfigured
 from agent_sre.evidence.playbook import Playbook, load_playbooks, playbook_for
 from agent_sre.evidence.prometheus.client import PrometheusClient
@@ -64,6 +65,7 @@ class App:
     agent: Agent
     model: OllamaModel
     prometheus: PrometheusClient | None
+    kubernetes: KubernetesSource | NotConfigured
     sources: Sequence[Checked]
     health: Health
     published: Signal
@@ -93,6 +95,7 @@ class App:
         await self.model.close()
         if self.prometheus is not None:
             await self.prometheus.aclose()
+        await self.kubernetes.aclose()
         self.store.close()
 
     async def _work(self) -> None:
@@ -117,10 +120,11 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
     model = OllamaModel(config.ollama, clock)
     prometheus = PrometheusClient(config.prometheus) if config.prometheus.url else None
     prometheus_source = PrometheusSource(prometheus, clock) if prometheus else NotConfigured("prometheus", "PROMETHEUS_URL")
+    kubernetes = kubernetes_source(config.kubernetes, clock)
     agent = Agent(
         store=store,
         clock=clock,
-        sources=(AlertSource(clock), HistorySource(store, clock), prometheus_source),
+        sources=(AlertSource(clock), HistorySource(store, clock), prometheus_source, kubernetes),
         playbooks=playbooks,
         model=model,
         budget=Budget(total=config.ollama.total, max_output_tokens=config.ollama.max_output_tokens),
@@ -151,7 +155,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         on_cancelled=worker.cancel,
     )
     sweep = Sweep(store=store, queue=queue, clock=clock, settings=config.investigation, keep_bodies=config.inbox.keep_bodies)
-    checked: Sequence[Checked] = (prometheus_source, *(NotBuilt(name) for name in _NOT_BUILT))
+    checked: Sequence[Checked] = (prometheus_source, kubernetes, *(NotBuilt(name) for name in _NOT_BUILT))
     health = Health(
         store=store,
         queue=queue,
@@ -192,6 +196,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         agent=agent,
         model=model,
         prometheus=prometheus,
+        kubernetes=kubernetes,
         sources=checked,
         health=health,
         published=published,
@@ -199,7 +204,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
     )
 
 
-_NOT_BUILT = ("alertmanager", "loki", "kubernetes")
+_NOT_BUILT = ("alertmanager", "loki")
 """Sources that this version cannot ask, whatever is set. `/health` shows them as off."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import promql_parser
 import pytest
@@ -22,7 +23,8 @@ from agent_sre.analysis.markdown import analysis_json
 from agent_sre.analysis.parts import cited, recommendations_of, said
 from agent_sre.analysis.rules import ALERT_ALONE, alert_analysis, incident_of, rules_analysis, text_analysis
 from agent_sre.analysis.signals import KINDS, SERVICE, SystemKind, kind_of
-from agent_sre.evidence.evidence import EvidenceSet
+from agent_sre.evidence.evidence import Evidence, EvidenceSet, Query
+from agent_sre.evidence.kubernetes.objects import object_of
 from agent_sre.evidence.playbook import Playbook, PlaybookStep, load_playbooks, playbook_for
 from agent_sre.finding.diagnose import diagnose
 from agent_sre.finding.finding import Confidence
@@ -30,6 +32,7 @@ from agent_sre.incident.incident import Incident
 from agent_sre.kit.values import from_json, to_json
 from evidence.builders import NOW, STARTS_AT, an_alert, an_incident
 from fakes.hostile import HOSTILE, HOSTILE_MARKDOWN
+from fakes.kubernetes import a_pod, an_object
 from finding.answers import answer, evidence_set, gap, other, recurrence, related, target, targets, value
 from growth import FAR_BELOW_QUADRATIC, growth
 
@@ -422,3 +425,16 @@ def test_the_reference_names_every_field_of_the_json() -> None:
     assert set(document) <= named
     for part in ("evidence", "gaps", "hypotheses", "investigation_queries", "recommendations"):
         assert set(document[part][0]) <= named
+
+
+def test_of_the_lists_of_a_cluster_only_those_with_trouble_get_a_line() -> None:
+    def listed(kind: str, summary: str, *manifests: dict[str, Any]) -> Evidence:
+        query = Query(id="", source="kubernetes", kind=kind, expression=f"kubectl get {kind}", purpose="x", language="bash")
+        objects = tuple(found for manifest in manifests if (found := object_of(manifest)))
+        return replace(recurrence(0), query=query, data=objects, summary=summary)
+
+    pods = listed("pods", "1 pod, 1 not as it should be", a_pod("cart-0", ready=False))
+    items = (pods, listed("nodes", "1 node", an_object("Node", "worker-1", namespace="")), listed("jobs", "no jobs"))
+    evidence = EvidenceSet(items=tuple(replace(item, id=f"E{number:02d}") for number, item in enumerate(items, 1)))
+    told = [line for line in analyse(an_incident(), evidence).markdown.splitlines() if line.startswith("- Kubernetes: ")]
+    assert told == ["- Kubernetes: 1 pod, 1 not as it should be [E01]"]

@@ -16,6 +16,8 @@ from agent_sre.evidence.alert_source import AlertSource
 from agent_sre.evidence.evidence import Evidence, EvidenceSource, Fact, Gap, MetricSeries, Query
 from agent_sre.evidence.gather import gather
 from agent_sre.evidence.history import HistorySource
+from agent_sre.evidence.kubernetes.client import KubernetesClient, KubernetesSettings
+from agent_sre.evidence.kubernetes.source import KubernetesSource
 from agent_sre.evidence.off import NotConfigured
 from agent_sre.evidence.prometheus.client import PrometheusClient, PrometheusSettings
 from agent_sre.evidence.prometheus.source import PrometheusSource
@@ -25,6 +27,8 @@ from agent_sre.kit.errors import AgentSREError
 from agent_sre.kit.values import from_json, to_json
 from agent_sre.store.engine import StoreSettings, open_store
 from evidence.builders import NOW, STARTS_AT, an_alert, an_incident
+from fakes.kubernetes import FAULTS as KUBERNETES_FAULTS
+from fakes.kubernetes import FakeKubernetes, a_pod, an_event, an_object, write_kubeconfig
 from fakes.prometheus import FAULTS, FakePrometheus, FakeSeries, refuse
 
 TOKEN = "s3cr3t-token-for-prometheus"
@@ -65,6 +69,17 @@ async def prometheus_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
 
 
 @contextlib.asynccontextmanager
+async def kubernetes_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
+    env = [{"name": f"V{each}", "value": "x" * 99} for each in range(9)]
+    pods = [a_pod(f"cart-{number}", ready=bool(number % 3), env=env) for number in range(120)]
+    events = [an_event(f"cart-{number}", "BackOff", "back-off " * 40) for number in range(200)]
+    async with FakeKubernetes(objects=[*pods, *events, an_object("Node", "worker-1", namespace="")]) as fake:
+        fake.logs["shop", "cart-0", "cart", False] = "2026-11-23T06:40:11.123456789Z error: refused\n" * 500
+        async with contextlib.aclosing(kubernetes_at(fake, tmp_path)) as source:
+            yield source
+
+
+@contextlib.asynccontextmanager
 async def unconfigured_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
     yield NotConfigured("prometheus", "PROMETHEUS_URL")
 
@@ -74,11 +89,17 @@ def prometheus_at(url: str) -> PrometheusSource:
     return PrometheusSource(PrometheusClient(PrometheusSettings(url=url, bearer_token=TOKEN, max_body_bytes=1 << 20)), FakeClock(NOW))
 
 
+def kubernetes_at(fake: FakeKubernetes, folder: Path) -> KubernetesSource:
+    settings = KubernetesSettings(kubeconfig=fake.kubeconfig(folder), max_body_bytes=4 << 20)
+    return KubernetesSource(KubernetesClient(settings), FakeClock(NOW))
+
+
 SOURCES: dict[str, Callable[[Path], Opened]] = {
     "alert": alert_source,
     "history": history_source,
     "history-broken": broken_history_source,
     "prometheus": prometheus_source,
+    "kubernetes": kubernetes_source,
     "off": unconfigured_source,
 }
 
@@ -164,7 +185,7 @@ def check_evidence(evidence: Evidence, query_id: str) -> None:
     assert from_json(Evidence, to_json(Evidence, evidence)) == evidence
 
 
-@pytest.mark.parametrize("kind", ["alert", "history", "prometheus"])
+@pytest.mark.parametrize("kind", ["alert", "history", "prometheus", "kubernetes"])
 async def test_a_healthy_source_answers_everything_about_a_usual_alert(kind: str, tmp_path: Path) -> None:
     async with SOURCES[kind](tmp_path) as source:
         for case in ("usual", "down"):
@@ -206,6 +227,32 @@ async def test_whatever_prometheus_does_the_others_answer_and_the_deadline_holds
         assert gap.reason
         assert from_json(Gap, to_json(Gap, gap)) == gap
     assert len({item.query.id for item in found.items} | {gap.query.id for gap in found.gaps}) == planned
+
+
+@pytest.mark.parametrize("fault", [*KUBERNETES_FAULTS, "refuse"])
+async def test_whatever_the_api_server_does_the_others_answer_and_the_deadline_holds(fault: str, tmp_path: Path) -> None:
+    async with FakeKubernetes(token=TOKEN, faults={"*": fault}) as fake, history_source(tmp_path) as history:
+        quick = fault in ("hang", "slow")
+        async with contextlib.aclosing(kubernetes_at(fake, tmp_path)) as kubernetes:
+            if fault == "refuse":
+                write_kubeconfig(tmp_path / "kubeconfig.yaml", refuse(), {"token": TOKEN})
+            sources: list[EvidenceSource] = [kubernetes, AlertSource(FakeClock(NOW)), history]
+            deadline = timedelta(seconds=0.6 if quick else 8)
+            began = monotonic()
+            found = await gather(INCIDENTS["usual"], sources, clock=SystemClock(), deadline=deadline)
+            took = monotonic() - began
+    planned = sum(len(source.plan(INCIDENTS["usual"], NOW)) for source in sources)
+    assert took < deadline.total_seconds() + 0.5
+    assert len(found.items) + len(found.gaps) == planned
+    assert {item.query.source for item in found.items} >= {"alert", "history"}
+    # "Not found" means of an optional kind that it is not installed, and of a log that there is none.
+    assert all(not item.data for item in found.items if item.query.source == "kubernetes") or fault == "endless-pages"
+    for gap in found.gaps:
+        assert TOKEN not in gap.detail
+        assert gap.reason
+        assert from_json(Gap, to_json(Gap, gap)) == gap
+    for item in found.items:
+        check_evidence(item, item.query.id)
 
 
 async def test_no_address_out_of_a_payload_is_ever_called(tmp_path: Path) -> None:

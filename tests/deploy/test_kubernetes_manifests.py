@@ -245,7 +245,7 @@ def test_reading_kubernetes_can_change_nothing_and_see_no_secret() -> None:
     assert role["rules"]
     for rule in role["rules"]:
         assert set(rule["verbs"]) <= {"get", "list", "watch"}
-        assert not {"secrets", "configmaps", "*"} & {*rule["resources"], *rule["apiGroups"]}
+        assert not {"secrets", "*"} & {*rule["resources"], *rule["apiGroups"]}
     (account,) = manifests("ServiceAccount", COMPONENTS / "kubernetes-read")
     (binding,) = manifests("ClusterRoleBinding", COMPONENTS / "kubernetes-read")
     assert binding["roleRef"]["name"] == role["metadata"]["name"]

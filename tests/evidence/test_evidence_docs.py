@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 
 from agent_sre.evidence.alert_source import AlertSource
+from agent_sre.evidence.kubernetes.client import KubernetesSettings
+from agent_sre.evidence.kubernetes.plan import LOGS
+from agent_sre.evidence.kubernetes.resources import RESOURCES
 from agent_sre.evidence.prometheus.client import PrometheusClient, PrometheusSettings
 from agent_sre.evidence.prometheus.source import PrometheusSource
 from agent_sre.kit.clock import FakeClock
@@ -28,6 +31,7 @@ def test_every_source_and_every_kind_of_query_has_a_heading() -> None:
         "alert": [query.kind for query in AlertSource(FakeClock(NOW)).plan(two, NOW)],
         "history": ["recurrence", "related"],
         "prometheus": list(prometheus._fetch_by_kind),
+        "kubernetes": [*(plural for plural in RESOURCES if plural != "endpointslices"), LOGS],
     }
 
 
@@ -35,3 +39,9 @@ def test_every_setting_of_prometheus_is_in_the_how_to() -> None:
     page = (DOCS / "how-to" / "prometheus.md").read_text()
     for name in PrometheusSettings.__dataclass_fields__:
         assert "PROMETHEUS_URL" in page if name == "url" else f"`AGENT_SRE_PROMETHEUS_{name.upper()}`" in page, name
+
+
+def test_every_setting_of_kubernetes_is_in_the_how_to() -> None:
+    page = (DOCS / "how-to" / "kubernetes.md").read_text()
+    for name in KubernetesSettings.__dataclass_fields__:
+        assert "`KUBECONFIG`" in page if name == "kubeconfig" else f"`AGENT_SRE_KUBERNETES_{name.upper()}`" in page, name

@@ -18,7 +18,8 @@ from agent_sre.alert.subject import Subject, describe, subject_of
 from agent_sre.analysis.advice import text_analysis
 from agent_sre.analysis.analysis import RULES, Analysis
 from agent_sre.analysis.parts import cited, finished, queries_of, recommendations_of, said, utc
-from agent_sre.evidence.evidence import Evidence, EvidenceSet
+from agent_sre.evidence.evidence import Evidence, EvidenceSet, KubernetesObject
+from agent_sre.evidence.kubernetes.objects import is_troubled
 from agent_sre.evidence.playbook import Playbook, PlaybookStep, fill, playbook_for, values_of
 from agent_sre.finding.diagnose import REPORTED, diagnose
 from agent_sre.finding.finding import Diagnosis, Finding, Hypothesis
@@ -191,10 +192,17 @@ def _measured(diagnosis: Diagnosis) -> Iterable[str]:
             others.append(finding)
     for item in diagnosis.evidence.items:
         findings = by_evidence.get(item.id, [])
-        if findings or item.query.kind not in _QUIET:
+        if findings or (item.query.kind not in _QUIET and _tells(item)):
             yield _answer(item, findings)
     for finding in others:
         yield cited(said(finding.summary, 300), finding.evidence_ids)
+
+
+def _tells(item: Evidence) -> bool:
+    """Whether an answer is worth a line. Of the thirty lists that a cluster gives, those without trouble are on the page and in the queries."""
+    if item.query.source != "kubernetes":
+        return True
+    return any(not isinstance(data, KubernetesObject) or is_troubled(data) for data in item.data)
 
 
 def _answer(item: Evidence, findings: Sequence[Finding]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from agent_sre.alert.inbox import InboxSettings
 from agent_sre.analysis.agent import AgentSettings
 from agent_sre.analysis.llm.ollama import OllamaSettings
+from agent_sre.evidence.kubernetes.client import KubernetesSettings
 from agent_sre.evidence.prometheus.client import PrometheusSettings
 from agent_sre.incident.correlation import CorrelationSettings
 from agent_sre.investigation.investigation import InvestigationSettings
@@ -32,6 +33,7 @@ class Config:
     correlation: CorrelationSettings = field(default_factory=CorrelationSettings)
     inbox: InboxSettings = field(default_factory=InboxSettings)
     investigation: InvestigationSettings = field(default_factory=InvestigationSettings)
+    kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)
     logs: LogSettings = field(default_factory=LogSettings)
     ollama: OllamaSettings = field(default_factory=OllamaSettings)
     playbooks: PlaybookSettings = field(default_factory=PlaybookSettings)

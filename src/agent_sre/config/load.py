@@ -45,6 +45,7 @@ class Setting:
 _WELL_KNOWN = {
     ("agent", "gather_deadline"): "AGENT_SRE_GATHER_DEADLINE",
     ("inbox", "webhook_token"): "AGENT_SRE_WEBHOOK_TOKEN",
+    ("kubernetes", "kubeconfig"): "KUBECONFIG",
     ("logs", "format"): "AGENT_SRE_LOG_FORMAT",
     ("logs", "level"): "AGENT_SRE_LOG_LEVEL",
     ("ollama", "model_name"): "MODEL_NAME",
