@@ -1,7 +1,7 @@
 """The one place where PromQL is written out of names and values that came over the wire. Pure.
 
 Names and label values are anybody's text: a pod may be called `"} or up{a="`. Whatever is built here was parsed again, and its selectors
-have exactly the intended matchers, or a ValueError says that they do not. A name that is no plain identifier is quoted, which Prometheus
+have exactly the intended matchers, or NotPromQL says that they do not. A name that is no plain identifier is quoted, which Prometheus
 before 3.0 refuses, but such a server cannot have sent it either.
 """
 
@@ -29,6 +29,10 @@ _RESERVED = frozenset({
     "smoothed", "anchored", "step", "range",
 })  # fmt: skip
 """Words of the language: as a bare metric name they would be read as such. https://github.com/prometheus/prometheus/blob/main/promql/parser/lex.go"""
+
+
+class NotPromQL(ValueError):
+    """Names and values that cannot be written as the PromQL that was meant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -63,7 +67,7 @@ def escape(text: str) -> str:
 def select(metric: str, matchers: Iterable[Matcher] = (), *, over: timedelta | None = None) -> str:
     """A selector: `metric{a="b"}`, with `over` a range `metric{…}[3m]`; without a metric the matchers stand alone.
 
-    Raises ValueError where the text does not come back from the parser as it was meant: values that are not Unicode, regular expressions
+    Raises NotPromQL where the text does not come back from the parser as it was meant: values that are not Unicode, regular expressions
     that are none, no matcher at all.
     """
     wanted = sorted(set(matchers))
@@ -75,9 +79,9 @@ def select(metric: str, matchers: Iterable[Matcher] = (), *, over: timedelta | N
     try:
         parsed = pp.parse(text)
     except ValueError as error:
-        raise ValueError(f"not a selector: {error}") from error
+        raise NotPromQL(f"not a selector: {error}") from error
     if not isinstance(parsed, pp.VectorSelector) or _said(parsed) != _meant(metric, wanted) or parsed.matchers.or_matchers:
-        raise ValueError("the selector does not mean what it should")
+        raise NotPromQL("the selector does not mean what it should")
     return text if over is None else f"{text}[{seconds(over)}]"
 
 

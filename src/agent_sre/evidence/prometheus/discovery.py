@@ -56,7 +56,6 @@ class Catalogue:
 
     names: frozenset[str]
     seen: Mapping[str, Seen]
-    namespace_labels: tuple[str, ...] = ()
 
 
 def ground_of(subject: Subject, alert_labels: Mapping[str, str]) -> Ground:
@@ -130,7 +129,7 @@ class Discovery:
                     count = counts.get(name, len(found)) + (seen[name].series if name in seen else 0)
                     both = (*(seen[name].samples if name in seen else ()), *found)
                     seen[name] = Seen(name=name, labels=words.present(both), samples=both, series=count)
-        return Catalogue(names=names, seen=seen, namespace_labels=tuple(m[0].name for m in narrow) if ground.namespace else ())
+        return Catalogue(names=names, seen=seen)
 
     async def _narrow(self, ground: Ground, start: datetime, end: datetime) -> list[tuple[Matcher, ...]]:
         """The matchers that find the ground, each on its own."""

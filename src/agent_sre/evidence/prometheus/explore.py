@@ -12,6 +12,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol, TypeVar
 from urllib.parse import urlencode
 
@@ -20,6 +21,7 @@ from agent_sre.evidence.evidence import Data, Dependency, Evidence, Fact, Metric
 from agent_sre.evidence.numbers import format_beside, format_number
 from agent_sre.evidence.prometheus import builder, edges, promql, siblings, signals, workload
 from agent_sre.evidence.prometheus import labels as words
+from agent_sre.evidence.prometheus.builder import NotPromQL
 from agent_sre.evidence.prometheus.client import PrometheusClient, QueryResult, Series
 from agent_sre.evidence.prometheus.discovery import Catalogue, Discovery, Ground, ground_of, side_by_side
 from agent_sre.evidence.prometheus.edges import EdgeAsk, Figure
@@ -41,6 +43,10 @@ MAX_POINTS = 240
 MAX_CURVES = 40
 """Curves of one answer: the subject's, then those that moved most."""
 
+MAX_EDGES = 40
+MAX_EDGE_CURVES = 60
+"""Latency of forty edges, and of half of them from both sides."""
+
 MAX_SIBLINGS = 20
 MAX_FACTS = 60
 HISTORY = timedelta(hours=4)
@@ -49,8 +55,8 @@ RATE_WINDOW = timedelta(minutes=3)
 """Three samples at the usual scrape interval of one minute; longer windows hide when it began."""
 
 MAX_IN_FLIGHT = 6
-PATIENCE = timedelta(seconds=1)
-"""Less than the deadline of `gather`, so that what has come by then is evidence and not a gap."""
+PATIENCE = timedelta(seconds=0.7)
+"""Less than the deadline of `gather`, the wait for a place included, so that what has come by then is evidence and not a gap."""
 
 CALLS: Mapping[str, int] = {
     WORKLOAD: 8, SIBLINGS: 18, signals.LATENCY: 2, signals.TRAFFIC: 1, signals.ERRORS: 2, signals.SATURATION: 4, signals.CPU: 1,
@@ -159,20 +165,24 @@ class Explorer:
         """
         look = _Look(
             client=self._client, clock=self._clock, places=self._places, query=query, member=member, window=_window(query),
-            ends_at=asyncio.get_running_loop().time() + self._patience, budget=CALLS[query.kind],
+            patience=self._patience, ends_at=asyncio.get_running_loop().time() + self._patience, budget=CALLS[query.kind],
         )  # fmt: skip
-        if query.kind == SIBLINGS:
-            return await look.within(self._siblings(look))
+        try:
+            return await look.within(self._siblings(look)) if query.kind == SIBLINGS else await self._around(look)
+        except NotPromQL as error:
+            raise Rejected(f"What is around {one_line(describe(member.subject))} cannot be asked in PromQL: {error}.") from error
+
+    async def _around(self, look: _Look) -> Evidence:
+        member = look.member
         ground = ground_of(member.subject, member.labels)
         if ground == Ground():
             return look.evidence((), "the alert names no namespace, node, job or service to look around in")
         catalogue = await look.within(self._discovery.of(ground, look.window.end))
-        if query.kind == WORKLOAD:
+        if look.query.kind == WORKLOAD:
             return await self._workload(look, ground, catalogue)
-        reach = Reach(
-            namespace=ground.namespace, matchers=ground.matchers, window=max(RATE_WINDOW, look.window.step), own=words.names_of(member.subject)
-        )
-        if query.kind == DEPENDENCIES:
+        own = words.names_of(member.subject)
+        reach = Reach(namespace=ground.namespace, matchers=ground.matchers, window=max(RATE_WINDOW, look.window.step), own=own)
+        if look.query.kind == DEPENDENCIES:
             return await self._dependencies(look, ground, catalogue, reach)
         return await self._signal(look, ground, catalogue, reach)
 
@@ -213,7 +223,8 @@ class Explorer:
         look.spend(9)  # the focus and the restriction
         found = siblings.newest((await look.instant(expression, focus.at)).series)
         own = [item for item in found if _is_own(item[0].labels, focus.labels, member)]
-        if len(found) < 2 or not own:
+        whole = len(found) > 1 and bool(own)
+        if not whole:
             split = await self._split(look, focus, named)
             if split is None:
                 line = "the expression has one series and its metrics do not tell objects apart: there is nobody to compare with"
@@ -229,7 +240,7 @@ class Explorer:
         chosen = [*own[:5], *siblings.farthest(others, stands.middle, MAX_SIBLINGS - min(5, len(own)))]
         drawn = expression if len(found) <= MAX_SIBLINGS else _only(expression, [series.labels for series, _ in chosen])
         curves = await look.curves([drawn])
-        over = _over_threshold(focus.term, found)
+        over = _over_threshold(focus.term, found) if whole else None  # a part has no threshold of its own
         line = siblings.describe(stands, name, unit) + (f"; {over} of {len(found)} break the threshold" if over is not None else "")
         if len(found) > MAX_SIBLINGS:
             line += f"; {MAX_SIBLINGS} of {len(found)} shown"
@@ -264,6 +275,8 @@ class Explorer:
                 narrow = leaf.expression
             expression = builder.aggregate("sum", (*siblings.NAMED_BY, *named), narrow)
             found = siblings.newest((await look.instant(expression, focus.at)).series)
+            here = [item for item in found if any(item[0].labels.get(name) == look.member.subject.namespace for name in words.NAMESPACE)]
+            found = here if len(here) > 1 else found
             if len(found) < 2:
                 continue
             own = [item for item in found if words.is_subject(item[0].labels, look.member.subject)]
@@ -276,13 +289,11 @@ class Explorer:
         subject = look.member.subject
         own = words.names_of(subject)
         at = look.window.end
-        namespaces = catalogue.namespace_labels or ("namespace",)
-        asked = workload.queries(catalogue.names, ground.namespace, namespaces, own) if ground.namespace else (workload.NODE_TROUBLE,)
-        past = workload.history(catalogue.names, ground.namespace, namespaces[0], own) if ground.namespace else ()
+        label = workload.namespace_label(catalogue.seen)
+        asked = workload.queries(catalogue.names, ground.namespace, label, own) if ground.namespace else (workload.NODE_TROUBLE,)
+        past = workload.history(catalogue.names, ground.namespace, label, own) if ground.namespace else ()
         asked = asked[: look.budget - len(past)]
-        answers = await look.gathered(
-            [*(lambda text=text: look.query_at(text, at) for text in asked), *(lambda text=text: look.query_over(text) for text in past)]  # type: ignore[misc]
-        )
+        answers = await look.gathered([*(partial(look.query_at, text, at) for text in asked), *(partial(look.query_over, text) for text in past)])
         states = [series for answer in answers[: len(asked)] if answer for series in answer.series]
         facts = workload.told(states, subject, ground.namespace)
         curves = [series for answer in answers[len(asked) :] if answer for series in answer.series if workload.is_own(series.labels, subject)]
@@ -313,14 +324,16 @@ class Explorer:
             return look.evidence((), f"no call was counted around {_ground(ground)}", ran=ran)
         names = words.names_of(look.member.subject)
         order = sorted(found, key=lambda ends: (not set(ends) & names, -max(moved.score for _, _, moved in found[ends]), ends))
-        order = order[:MAX_CURVES]
-        dependencies = [Dependency(source=one_line(source, 200), destination=one_line(destination, 200), via=found[source, destination][0][0].pair.via)
-                        for source, destination in order]  # fmt: skip
+        order = order[:MAX_EDGES]
+        dependencies = [
+            Dependency(source=one_line(ends[0], 200), destination=one_line(ends[1], 200), via=found[ends][0][0].pair.via) for ends in order
+        ]
         facts = [_edge_fact(ends, found[ends]) for ends in order]
-        curves = [(asked, series, moved) for ends in order for asked, series, moved in found[ends]]
-        # Latency and failures tell more than traffic, and an edge keeps its sides together.
-        curves.sort(key=lambda item: (not set(edges.ends_of(item[1].labels, item[0].pair) or ()) & names, -item[2].score))
-        kept = [_kept(series, asked.ask.metric) for asked, series, _ in curves[:MAX_CURVES]]
+        # Latency and failures tell more than traffic; an edge keeps its sides together.
+        curves = sorted(
+            ((asked, series) for ends in order for asked, series, _ in found[ends]), key=lambda item: item[0].ask.signal == signals.TRAFFIC
+        )
+        kept = [_kept(series, asked.ask.metric) for asked, series in curves[:MAX_EDGE_CURVES]]
         touching = sum(bool(set(ends) & names) for ends in found)
         line = f"{len(found)} {'edge' if len(found) == 1 else 'edges'}, {touching} of them at {describe(look.member.subject)}"
         moved_most = max(order, key=lambda ends: max(moved.score for _, _, moved in found[ends]))
@@ -340,6 +353,7 @@ class _Look:
     query: Query
     member: MemberAlert
     window: Window
+    patience: float  # seconds
     ends_at: float  # event loop time
     budget: int
     errors: tuple[AgentSREError, ...] = ()
@@ -355,7 +369,7 @@ class _Look:
             async with asyncio.timeout_at(self.ends_at):
                 return await call
         except TimeoutError as error:
-            raise Unavailable("Prometheus did not say in time which metrics it has.", reason="timeout") from error
+            raise _late(self.patience) from error
 
     async def query_at(self, expression: str, at: datetime) -> QueryResult:
         async with self.places:
@@ -374,7 +388,7 @@ class _Look:
 
     async def curves(self, expressions: Sequence[str]) -> list[QueryResult | None]:
         """Range queries side by side; None for those that failed or were late. Raises the first error where all of them did."""
-        return await self.gathered([lambda text=text: self.query_over(text) for text in expressions])  # type: ignore[misc]
+        return await self.gathered([partial(self.query_over, text) for text in expressions])
 
     async def gathered(self, calls: Sequence[Callable[[], Awaitable[QueryResult]]]) -> list[QueryResult | None]:
         allowed = list(calls[: max(1, self.budget)])
@@ -384,7 +398,7 @@ class _Look:
         if not any(answers) and all(answer is None for answer in answers):
             if errors:
                 raise errors[0]
-            raise Unavailable("Prometheus did not answer in time.", reason="timeout")
+            raise _late(self.patience)
         self.warnings = tuple(dict.fromkeys(text for answer in answers if answer for text in answer.warnings))
         return answers + [None] * (len(calls) - len(allowed))
 
@@ -416,10 +430,12 @@ def _signal_fact(ask: Ask, curves: Sequence[_Curve]) -> Fact:
     if mine:
         parts.append(f"{ask.what} of {_moved_text(mine[0], ask.unit)}")
     moved = [curve for curve in sorted(others, key=lambda curve: -curve.moved.score)[:3] if curve.moved.score > 1]
+    count = f"{len(others)} {'neighbour' if len(others) == 1 else 'neighbours'}"
     if moved:
-        parts.append(f"most unusual of {len(others)} neighbours: {', '.join(_moved_text(curve, ask.unit) for curve in moved)}")
+        parts.append(f"most unusual of {count}: {', '.join(_moved_text(curve, ask.unit) for curve in moved)}")
     elif others:
-        parts.append(f"none of {len(others)} {'neighbour' if len(others) == 1 else 'neighbours'} moved much")
+        known = any(curve.moved.before is not None for curve in others)
+        parts.append(f"none of {count} moved much" if known else f"too little history of {count} to say what is usual")
     if not mine:
         parts.insert(0, f"{ask.what}: nothing of the subject itself")
     first = mine[0].moved if mine else None
@@ -502,6 +518,11 @@ def _only(expression: str, rows: Sequence[Mapping[str, str]]) -> str:
         return builder.join_any(expression, [{name: row[name] for name in telling} for row in rows])
     except ValueError:
         return expression
+
+
+def _late(patience: float) -> Unavailable:
+    # Not "timeout": three of those would close the source for the questions that matter most.
+    return Unavailable(f"Prometheus did not answer within {patience:g} s, which is as long as this question waits.", reason="late")
 
 
 def _ground(ground: Ground) -> str:

@@ -6,6 +6,7 @@ Which of them a metric really has is asked of the server (`discovery`); here is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -60,6 +61,10 @@ STATUS = (
 )  # fmt: skip
 
 
+_VERSION = re.compile(r"-v\d+$")
+"""Where a mesh splits traffic, each version is a workload of its own: `cart-v2`. https://istio.io/latest/docs/ops/deployment/application-requirements/"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """The two ends of a call, as labels of one metric."""
@@ -106,6 +111,11 @@ def entity_labels(present: Collection[str], *, pods: bool = True) -> tuple[str, 
     return tuple(named)
 
 
+def objects_in(labels: Iterable[str]) -> tuple[str, ...]:
+    """Those of the labels that name more than a namespace."""
+    return tuple(name for name in labels if name not in NAMESPACE)
+
+
 def names_of(subject: Subject) -> frozenset[str]:
     """What a subject may be called in a label: its name, its controller's, its service's."""
     names = {subject.name, subject.service}
@@ -123,11 +133,13 @@ def is_subject(series: Mapping[str, str], subject: Subject) -> bool:
     if subject.kind in ("Node", "Host"):
         values = [series[name] for name in (*NODE, *INSTANCE) if name in series]
         return any(value == subject.name or host_of(value) == host_of(subject.name) for value in values)
+    if subject.kind == "Namespace":
+        return any(series.get(name) == subject.name for name in NAMESPACE)
     pod = next((series[name] for name in POD if name in series), "")
     if subject.kind == "Pod" and pod:
         return pod == subject.name
     names = names_of(subject)
-    if pod and (pod in names or workload_of(pod) in names):
+    if pod and {pod, controller := workload_of(pod), _VERSION.sub("", controller)} & names:
         return True
     return any(series.get(name, "") in names for name in (*CALLED, *WORKLOAD, *SERVICE, *JOB))
 
@@ -140,7 +152,7 @@ def touches(series: Mapping[str, str], pair: Pair, subject: Subject) -> bool:
 
 def called(series: Mapping[str, str]) -> str:
     """What to call the object of a series: its pod, else whatever names it best; `the total` where no label does."""
-    order = (*POD, *CALLED, *WORKLOAD, *SERVICE, *NODE, *INSTANCE, *CONTAINER, *JOB, *NAMESPACE)
+    order = (*CALLED, *POD, *WORKLOAD, *SERVICE, *NODE, *INSTANCE, *CONTAINER, *JOB, *NAMESPACE)
     return next((series[name] for name in order if series.get(name)), "") or ", ".join(
         f"{name}={value}" for name, value in sorted(series.items()) if name != "__name__"
     ) or "the total"  # fmt: skip

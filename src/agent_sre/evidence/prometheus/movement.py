@@ -1,7 +1,7 @@
 """How a curve moved around the alert: what was usual, what is now, and how unusual that is. Pure.
 
-    ……………………………………………|…… unknown `for` ……|alert|………… now
-       usual: median         not looked at      3 min before … now: recent
+    ……………………………………………|…… unknown `for` ……|… alert ………… now
+       usual: median         not looked at      recent, from 3 min before
 
 The score only orders curves, so that the few that are kept are those that moved. Detectors compute their own from the points.
 """
@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
-QUIET_BEFORE = timedelta(minutes=30)
-"""Before this much ahead of the alert nothing was wrong yet: longer than the `for` of all but a few standard rules."""
+QUIET_BEFORE = (timedelta(minutes=30), timedelta(minutes=10), timedelta(minutes=3))
+"""Before this much ahead of the alert nothing was wrong yet: longer than the `for` of all but a few standard rules. Less only where there
+is not that much history."""
 
 RECENT_FROM = timedelta(minutes=3)
 """The trouble is there a little before the alert says so."""
@@ -38,10 +39,13 @@ def movement(points: Sequence[tuple[float, float]], starts_at: datetime, *, wors
     if not finite:
         return None
     fired = starts_at.timestamp()
-    usual = [value for at, value in finite if at < fired - QUIET_BEFORE.total_seconds()]
-    recent = [value for at, value in finite if at >= fired - RECENT_FROM.total_seconds()] or [finite[-1][1]]
+    ends = [fired - quiet.total_seconds() for quiet in QUIET_BEFORE]
+    earlier = ([value for at, value in finite if at < end] for end in ends)
+    usual = next((values for values in earlier if len(values) >= _FEWEST), ())
+    begins = fired - RECENT_FROM.total_seconds()
+    recent = [value for at, value in finite if at >= begins] or [finite[-1][1]]
     now = median(recent[-_FEWEST:])
-    if len(usual) < _FEWEST:
+    if not usual:
         return Movement(now=now, before=None, score=0.0)
     before = median(usual)
     wiggle = sorted(abs(value - before) for value in usual)

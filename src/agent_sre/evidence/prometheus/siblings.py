@@ -22,7 +22,14 @@ _IDENTITY = frozenset({
 })  # fmt: skip
 """Labels that tell one object from its siblings. All others say what is measured, and stay."""
 
-NAMED_BY = (*words.POD, *words.WORKLOAD, *words.SERVICE, *words.CONTAINER, *words.NODE, *words.INSTANCE, "persistentvolumeclaim")
+NAMED_BY = tuple(
+    name
+    for name in (
+        *words.POD, *words.CALLED, *words.WORKLOAD, *words.SERVICE, *words.CONTAINER, *words.NODE, *words.INSTANCE, "persistentvolumeclaim",
+        *words.NAMESPACE,
+    )
+    if "." not in name  # Prometheus before 3.0 does not parse such a name, and nobody has seen yet whether this one has it
+)  # fmt: skip
 """By what a single metric of an expression is split where the expression itself has only one series."""
 
 _ODD = 3.0

@@ -51,9 +51,9 @@ _KNOWN: Mapping[str, tuple[str, ...]] = {
 COMPANIONS = (
     "container_cpu_cfs_throttled_periods_total", "container_cpu_cfs_periods_total", "container_spec_memory_limit_bytes",
     "kube_pod_container_resource_limits", "kubelet_volume_stats_used_bytes", "kubelet_volume_stats_capacity_bytes",
-    "node_memory_MemTotal_bytes", "node_filesystem_avail_bytes", "node_filesystem_size_bytes",
+    "node_memory_MemTotal_bytes", "node_filesystem_avail_bytes", "node_filesystem_size_bytes", "kube_pod_info", "kube_deployment_spec_replicas",
 )  # fmt: skip
-"""What saturation is made of, beside the metrics above."""
+"""What saturation is made of beside the metrics above, and two that show how kube-state-metrics is scraped."""
 
 _WORD = re.compile(r"[a-z]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -68,18 +68,30 @@ _UNITS: Mapping[str, tuple[str, float]] = {  # word -> unit, factor to it
 }  # fmt: skip
 
 _LATENCY_WORDS = frozenset({"latency", "duration", "latencies", "handling", "elapsed"})
-_REQUEST_WORDS = frozenset({"request", "requests", "http", "grpc", "rpc", "server", "response", "responses", "calls", "query", "queries", "command",
-                            "operation", "component", "service", "span", "spans", "frontend", "edge", "transaction", "transactions"})  # fmt: skip
-_TRAFFIC_WORDS = frozenset({"requests", "request", "calls", "rps", "qps", "queries", "responses", "messages", "transactions", "hits", "operations"})
+_REQUEST_WORDS = frozenset({
+    "request", "requests", "http", "grpc", "rpc", "server", "response", "responses", "calls", "query", "queries", "command", "operation",
+    "component", "service", "span", "spans", "frontend", "edge", "transaction", "transactions",
+})  # fmt: skip
+_TRAFFIC_WORDS = frozenset({
+    "requests", "request", "calls", "rps", "qps", "queries", "responses", "messages", "transactions", "hits", "operations",
+})  # fmt: skip
 _ERROR_WORDS = frozenset({"error", "errors", "fail", "fails", "failed", "failure", "failures", "exceptions", "fault", "faults"})
 _SUCCESS_WORDS = frozenset({"success", "successes", "successrate", "availability"})
-_USE_WORDS = frozenset({"usage", "used", "utilization", "utilisation", "util", "seconds", "percent", "millicores", "cores", "resident", "rss",
-                        "working", "mebibytes", "megabytes"})  # fmt: skip
-_LIMIT_WORDS = frozenset({"limit", "limits", "request", "requests", "max", "quota", "total", "capacity", "free", "available", "cache", "swap",
-                          "idle", "guest", "steal", "iowait", "throttled", "throttling", "failcnt", "allocatable", "alloc", "heap", "stack"})  # fmt: skip
-_NOT_SERVICE = ("go_", "scrape_", "kube_", "prometheus_", "promhttp_", "workqueue_", "rest_client_", "machine_", "kubelet_", "storage_",
-                "leader_election_", "ALERTS", "authentication_", "authorization_", "process_", "node_", "container_", "coredns_build", "python_")  # fmt: skip
+_USE_WORDS = frozenset({
+    "usage", "used", "utilization", "utilisation", "util", "seconds", "percent", "millicores", "cores", "resident", "rss", "working", "mebibytes",
+    "megabytes",
+})  # fmt: skip
+_LIMIT_WORDS = frozenset({
+    "limit", "limits", "request", "requests", "max", "quota", "total", "capacity", "free", "available", "cache", "swap", "idle", "guest", "steal",
+    "iowait", "throttled", "throttling", "failcnt", "allocatable", "alloc", "heap", "stack",
+})  # fmt: skip
+_NOT_SERVICE = (
+    "go_", "scrape_", "kube_", "prometheus_", "promhttp_", "workqueue_", "rest_client_", "machine_", "kubelet_", "storage_", "leader_election_",
+    "ALERTS", "authentication_", "authorization_", "process_", "node_", "container_", "python_",
+)  # fmt: skip
 """Prefixes of metrics about the measuring program itself, or about machines: no words of theirs mean a service's requests."""
+
+_RESOURCE_PREFIXES = ("container_", "node_", "process_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,22 +140,18 @@ def classify(name: str) -> Metric | None:
     for signal, names in _KNOWN.items():
         if name in names:
             return _shaped(name, signal, rank=names.index(name))
-    if name.startswith(_NOT_SERVICE) and not re.match(r"node_(?:cpu|memory|network)_usage", name):
-        return None
     found = set(_words(name))
     form = _form(name)
+    if name.startswith(_NOT_SERVICE):
+        return _resource(name, found) if name.startswith(_RESOURCE_PREFIXES) else None
     if ("traces" in found and "graph" in found) or {"service", "graph"} <= found:
         return _graph(name, found, form)
     if form != BUCKET and form != SUM and found & _SUCCESS_WORDS:
         return _shaped(name, ERRORS, rank=120, good=True)
     if form != BUCKET and form != SUM and found & _ERROR_WORDS:
         return _shaped(name, ERRORS, rank=130)
-    if "cpu" in found and found & _USE_WORDS and not found & _LIMIT_WORDS - {"total"}:
-        return _shaped(name, CPU, rank=100 + _roughness(found))
-    if found & {"memory", "mem", "rss"} and found & _USE_WORDS | found & {"bytes"} and not found & _LIMIT_WORDS:
-        return _shaped(name, MEMORY, rank=100 + _roughness(found))
-    if found & {"network", "net"} and found & {"receive", "transmit", "received", "transmitted", "rx", "tx"}:
-        return _shaped(name, NETWORK, rank=100 + (0 if "bytes" in found else 50))
+    if (resource := _resource(name, found)) is not None:
+        return resource
     if _says_latency(found, form):
         return _shaped(name, LATENCY, rank=100 + _latency_rank(found, form))
     if found & _TRAFFIC_WORDS and form != BUCKET and form != SUM and not found & _LATENCY_WORDS and not found & {"size", "bytes", "active", "flight"}:
@@ -153,14 +161,29 @@ def classify(name: str) -> Metric | None:
     return None
 
 
+def _resource(name: str, found: set[str]) -> Metric | None:
+    """Use of processor, memory or network, by the words of the name."""
+    if "cpu" in found and found & _USE_WORDS and not found & _LIMIT_WORDS - {"total"}:
+        return _shaped(name, CPU, rank=100 + _roughness(found))
+    if found & {"memory", "mem", "rss"} and found & _USE_WORDS and not found & _LIMIT_WORDS:
+        return _shaped(name, MEMORY, rank=100 + _roughness(found))
+    if found & {"network", "net"} and found & {"receive", "transmit", "received", "transmitted", "rx", "tx"}:
+        return _shaped(name, NETWORK, rank=100 + _roughness(found) + (0 if "bytes" in found else 50))
+    return None
+
+
+_GRAPH = 200
+"""The rank from which on metrics are those of a service graph: good for edges, and for objects only where nothing else is there."""
+
+
 def _graph(name: str, found: set[str], form: str) -> Metric | None:
     """Tempo's service graph (traces_service_graph_request_*) and whatever is called like it."""
     if found & _ERROR_WORDS:
-        return _shaped(name, ERRORS, rank=210)
+        return _shaped(name, ERRORS, rank=_GRAPH + 10)
     if form in (BUCKET, SUM) or (found & {"seconds", "us", "ms", "latency", "duration", "p50", "p90", "p95", "p99"} and form == GAUGE):
-        return _shaped(name, LATENCY, rank=200 + _latency_rank(found, form))
+        return _shaped(name, LATENCY, rank=_GRAPH + _latency_rank(found, form))
     if (form == COUNTER and name.endswith(("_total", "_count"))) or found & {"requests", "calls"}:
-        return _shaped(name, TRAFFIC, rank=210 if name.endswith("_count") else 200)
+        return _shaped(name, TRAFFIC, rank=_GRAPH + (10 if name.endswith("_count") else 0))
     return None
 
 
@@ -227,11 +250,11 @@ def _shaped(name: str, signal: str, *, rank: int, good: bool = False) -> Metric:
 
 def candidates(names: Iterable[str], limit: int) -> tuple[str, ...]:
     """The metrics that are worth a look, known families first, at most `limit` of them, and no signal squeezed out by another."""
-    by_signal: dict[str, list[Metric]] = {}
+    by_signal: dict[tuple[str, bool], list[Metric]] = {}
     known = set(names)
     for name in known:
         if (metric := classify(name)) is not None:
-            by_signal.setdefault(metric.signal, []).append(metric)
+            by_signal.setdefault((metric.signal, metric.rank >= _GRAPH), []).append(metric)
     kept = [name for name in COMPANIONS if name in known][:limit]
     share = max(1, (limit - len(kept)) // max(1, len(by_signal)))
     for metrics in by_signal.values():
@@ -285,7 +308,12 @@ def asks(signal: str, seen: Mapping[str, Seen], reach: Reach, limit: int) -> tup
         return tuple(_saturation(seen, reach))[:limit]
     found: list[Ask] = []
     metrics = [metric for name in seen if (metric := classify(name)) is not None and metric.signal in (signal, *_ALSO.get(signal, ()))]
-    for metric in sorted(metrics, key=lambda metric: (metric.signal != signal, metric.rank, metric.name)):
+
+    def order(metric: Metric) -> tuple[bool, bool, int, str]:
+        # A curve of the whole namespace is the alert's business; here the objects in it are to be told apart.
+        return metric.signal != signal, not words.objects_in(words.entity_labels(seen[metric.name].labels)), metric.rank, metric.name
+
+    for metric in sorted(metrics, key=order):
         if len(found) == limit:
             break
         ask = _errors(metric, seen[metric.name], reach) if signal == ERRORS else _ask(metric, seen, reach)
@@ -318,7 +346,7 @@ def _ask(metric: Metric, seen: Mapping[str, Seen], reach: Reach) -> Ask | None:
         total = select("node_memory_MemTotal_bytes", matchers)
         return Ask(
             metric=metric.name, signal=metric.signal, expression=aggregate("sum", by, f"{total} - {select(metric.name, matchers)}"),
-            unit=numbers.BYTES, worse="up", by=by, what="memory used",
+            unit=numbers.BYTES, worse="up", by=by, what="memory",
         )  # fmt: skip
     return read(metric, matchers, by, reach.window)
 
@@ -336,17 +364,19 @@ def read(metric: Metric, matchers: tuple[Matcher, ...], by: Collection[str], win
         what = "average latency"
     elif metric.form == COUNTER:
         expression = aggregate("sum", groups, rate(metric.name, matchers, window))
-        what = {TRAFFIC: "requests", ERRORS: "errors", CPU: "CPU cores used", NETWORK: "network traffic"}.get(metric.signal, what)
+        what = {TRAFFIC: "request rate", ERRORS: "error rate", CPU: "CPU", NETWORK: "network traffic"}.get(metric.signal, what)
     else:
         operator = "sum" if metric.signal in (TRAFFIC, MEMORY) and metric.unit not in (numbers.PERCENT, numbers.RATIO) else "max"
         if metric.good:
             operator = "min"
         expression = aggregate(operator, groups, select(metric.name, matchers))  # type: ignore[arg-type]
-        what = {MEMORY: "memory used", CPU: "CPU used", NETWORK: "network traffic"}.get(metric.signal, what)
+        what = {MEMORY: "memory", CPU: "CPU", NETWORK: "network traffic"}.get(metric.signal, what)
         if metric.good:
             what = "share of successes"
     if metric.factor != 1:
         expression = f"({expression}) * {metric.factor:g}"
+    if metric.signal == LATENCY and "client" in _words(metric.name):
+        what = f"{what} of calls made"
     worse = "down" if metric.good else {LATENCY: "up", ERRORS: "up", CPU: "up", MEMORY: "up"}.get(metric.signal, "")
     return Ask(metric=metric.name, signal=metric.signal, expression=expression, unit=metric.unit, worse=worse, by=groups, what=what)
 
@@ -437,12 +467,12 @@ def _saturation(seen: Mapping[str, Seen], reach: Reach) -> Iterable[Ask]:
         used = aggregate("sum", by, select(use, (*matchers[0], Matcher(name="container", op="!=", value=""))))
         limit = aggregate("sum", by, select("kube_pod_container_resource_limits", (*matchers[1], equals("resource", "memory"))))
         if by:
-            yield ask(use, "memory of its limit", f"{used} / {limit}", by)
+            yield ask(use, "share of the memory limit", f"{used} / {limit}", by)
     elif matchers := both(use, "container_spec_memory_limit_bytes"):
         by = words.entity_labels(seen[use].labels)
         named = (Matcher(name="container", op="!=", value=""),)
         yield ask(
-            use, "memory of its limit",
+            use, "share of the memory limit",
             f"{aggregate('sum', by, select(use, matchers[0] + named))} / "
             f"({aggregate('sum', by, select('container_spec_memory_limit_bytes', matchers[1] + named))} > 0)", by,
         )  # fmt: skip
@@ -450,18 +480,18 @@ def _saturation(seen: Mapping[str, Seen], reach: Reach) -> Iterable[Ask]:
         by = (words.first(words.NAMESPACE, seen["kubelet_volume_stats_used_bytes"].labels), "persistentvolumeclaim")
         used, size = (aggregate("max", [name for name in by if name], select(f"kubelet_volume_stats_{part}_bytes", own))
                       for part, own in zip(("used", "capacity"), matchers, strict=True))  # fmt: skip
-        yield ask("kubelet_volume_stats_used_bytes", "volume filled", f"{used} / {size}", [name for name in by if name])
+        yield ask("kubelet_volume_stats_used_bytes", "fill of the volume", f"{used} / {size}", [name for name in by if name])
     if matchers := both("node_memory_MemAvailable_bytes", "node_memory_MemTotal_bytes"):
         by = words.entity_labels(seen["node_memory_MemTotal_bytes"].labels)
         free = aggregate("sum", by, select("node_memory_MemAvailable_bytes", matchers[0]))
         size = aggregate("sum", by, select("node_memory_MemTotal_bytes", matchers[1]))
-        yield ask("node_memory_MemAvailable_bytes", "memory of the node used", f"1 - {free} / {size}", by)
+        yield ask("node_memory_MemAvailable_bytes", "share of memory used", f"1 - {free} / {size}", by)
     if matchers := both("node_filesystem_avail_bytes", "node_filesystem_size_bytes"):
         by = (*words.entity_labels(seen["node_filesystem_size_bytes"].labels), "mountpoint")
         real = (Matcher(name="fstype", op="!~", value="tmpfs|overlay|squashfs|ramfs|nsfs|iso9660"),)
         free = aggregate("max", by, select("node_filesystem_avail_bytes", matchers[0] + real))
         size = aggregate("max", by, select("node_filesystem_size_bytes", matchers[1] + real))
-        yield ask("node_filesystem_avail_bytes", "file system filled", f"1 - {free} / {size}", by)
+        yield ask("node_filesystem_avail_bytes", "fill of the file system", f"1 - {free} / {size}", by)
 
 
 def _common(one: Seen, other: Seen) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from agent_sre.alert.subject import Subject
 from agent_sre.evidence.evidence import Fact
@@ -18,6 +19,7 @@ from agent_sre.evidence.numbers import BYTES, PLAIN, RATIO, format_number
 from agent_sre.evidence.prometheus import labels as words
 from agent_sre.evidence.prometheus.builder import Matcher, aggregate, equals, one_of, pods_of, select
 from agent_sre.evidence.prometheus.client import Series
+from agent_sre.evidence.prometheus.signals import Seen
 from agent_sre.kit.text import one_line
 
 STATES = frozenset({
@@ -65,35 +67,41 @@ class Told:
     bad: bool
 
 
-def queries(names: Collection[str], namespace: str, namespace_labels: Sequence[str], own: frozenset[str]) -> tuple[str, ...]:
+def namespace_label(seen: Mapping[str, Seen]) -> str:
+    """What kube-state-metrics calls the namespace of an object here: `exported_namespace` where the scrape took the plain word for itself."""
+    present = frozenset[str]().union(*(one.labels for name, one in seen.items() if name.startswith("kube_")))
+    return "exported_namespace" if "exported_namespace" in present else words.first(words.NAMESPACE_OF_OBJECT, present) or "namespace"
+
+
+def queries(names: Collection[str], namespace: str, label: str, own: frozenset[str]) -> tuple[str, ...]:
     """Instant queries about a namespace, the cheapest first; the last one, about nodes, is for the whole cluster and brings trouble only."""
     found: list[str] = []
-    for name in [name for name in namespace_labels if name in ("exported_namespace", *words.NAMESPACE_OF_OBJECT)]:
-        here = equals(name, namespace)
-        if counts := COUNTS & set(names):
-            found.append(select("", (one_of("__name__", counts), here)))
-        if RESTARTS in names:
-            found.append(f"increase({select(RESTARTS, (here,))}[1h]) > 0")
-        if states := STATES & set(names):
-            found.append(f"{select('', (one_of('__name__', states), here))} == 1")
-        if (resources := set(RESOURCES) & set(names)) and own:
-            pod = "exported_pod" if name == "exported_namespace" else "pod"
-            found.append(select("", (one_of("__name__", resources), here, pods_of(pod, own))))
-        if set(VOLUMES) <= set(names):
-            used, size = (aggregate("max", (name, "persistentvolumeclaim"), select(volume, (here,))) for volume in VOLUMES)
-            found.append(f"{used} / {size}")
+    here = equals(label, namespace)
+    if counts := COUNTS & set(names):
+        found.append(select("", (one_of("__name__", counts), here)))
+    if RESTARTS in names:
+        found.append(f"increase({select(RESTARTS, (here,), over=timedelta(hours=1))}) > 0")
+    if states := STATES & set(names):
+        found.append(f"{select('', (one_of('__name__', states), here))} == 1")
+    if (resources := set(RESOURCES) & set(names)) and own:
+        found.append(select("", (one_of("__name__", resources), here, pods_of(_pod_label(label), own))))
+    if set(VOLUMES) <= set(names):
+        here = equals("namespace", namespace)  # the kubelet's word; its scrape never takes it
+        used, size = (aggregate("max", ("namespace", "persistentvolumeclaim"), select(volume, (here,))) for volume in VOLUMES)
+        found.append(f"{used} / {size}")
     return (*found, NODE_TROUBLE)
 
 
-def history(names: Collection[str], namespace: str, namespace_label: str, own: frozenset[str]) -> tuple[str, ...]:
+def history(names: Collection[str], namespace: str, label: str, own: frozenset[str]) -> tuple[str, ...]:
     """Range queries: how many replicas were available, and how many restarts there had been."""
-    here: tuple[Matcher, ...] = (equals(namespace_label, namespace),)
+    here: tuple[Matcher, ...] = (equals(label, namespace),)
     found = []
     if available := set(AVAILABLE) & set(names):
         found.append(select("", (one_of("__name__", available), *here)))
     if RESTARTS in names and own:
-        pod = "exported_pod" if namespace_label == "exported_namespace" else "pod"
-        found.append(aggregate("sum", (namespace_label, pod, "container"), select(RESTARTS, (*here, pods_of(pod, own)))))
+        pod = _pod_label(label)
+        container = "exported_container" if pod == "exported_pod" else "container"
+        found.append(aggregate("sum", (label, pod, container), select(RESTARTS, (*here, pods_of(pod, own)))))
     return tuple(found)
 
 
@@ -142,6 +150,8 @@ def _is_here(labels: Mapping[str, str], namespace: str) -> bool:
 
 def is_own(labels: Mapping[str, str], subject: Subject) -> bool:
     """Whether a series of kube-state-metrics is about the subject. Its own pod, service and job labels name the exporter and do not count."""
+    if subject.kind == "Namespace":
+        return words.is_subject(labels, subject)
     names = words.names_of(subject)
     objects = ("deployment", "statefulset", "daemonset", "persistentvolumeclaim", "job_name", "cronjob", "horizontalpodautoscaler")
     named = [labels[name] for name in objects if labels.get(name)]
@@ -192,7 +202,8 @@ def _pods(known: Known, subject: Subject) -> Iterator[Told]:
         bad = phase in ("Pending", "Failed", "Unknown") or (phase == "Running" and not ready)
         words_of = [phase, *(["not ready"] if phase == "Running" and not ready else []), *(["unschedulable"] if pod in unschedulable else [])]
         where = f" on {nodes[pod]}" if nodes.get(pod) else ""
-        values: dict[str, str | bool] = {"pod": pod, "phase": phase, "node": nodes.get(pod, ""), "ready": ready, "unschedulable": pod in unschedulable}
+        node = nodes.get(pod, "")
+        values: dict[str, str | bool] = {"pod": pod, "phase": phase, "node": node, "ready": ready, "unschedulable": pod in unschedulable}
         yield _fact("pod", f"{pod} is {', '.join(words_of)}{where}", is_own(labels, subject), bad, **values)
     for labels, _ in _of(known, "kube_pod_status_reason"):
         pod, reason = _pod(labels), labels.get("reason", "")
@@ -274,6 +285,10 @@ def _resources(known: Known, subject: Subject) -> Iterator[Told]:
             shown = format_number(value, BYTES if resource == "memory" or labels.get("unit") == "byte" else PLAIN)
             text = f"{container or 'a container'} of {pod} has a {resource} {name} of {shown}"
             yield _fact(name, text, is_own(labels, subject), False, pod=pod, container=container, resource=resource, amount=value)
+
+
+def _pod_label(namespace_label: str) -> str:
+    return "exported_pod" if namespace_label == "exported_namespace" else "pod"
 
 
 def _pod(labels: Mapping[str, str]) -> str:
