@@ -259,7 +259,9 @@ class Explorer:
                  values={"object": one_line(words.called(series.labels), 200), "value": value, "subject": (series, value) in own})
             for series, value in chosen
         ]  # fmt: skip
-        shown = [series for series in (curves[0].series if curves[0] else ()) if series.points][:MAX_SIBLINGS]
+        known = {frozenset(series.labels.items()) for series, _ in found}
+        drawable = [series for series in (curves[0].series if curves[0] else ()) if frozenset(series.labels.items()) in known]
+        shown = [series for series in drawable if series.points][:MAX_SIBLINGS]
         shown.sort(key=lambda series: not _is_own(series.labels, focus.labels, member))
         ran = replace(look.query, expression=drawn, language="promql")
         return look.evidence((*facts, *(_kept(one, "") for one in shown)), line, ran=ran, truncated=len(found) > MAX_SIBLINGS)
