@@ -1,7 +1,7 @@
 """A small shop as OpenMetrics: two services behind a mesh, kube-state-metrics and cAdvisor, and one pod that breaks.
 
 `frontend` calls `cart`. Twenty minutes ago cart's third pod began to eat memory and to restart, cart became slow at the caller and at
-itself, and a tenth of its requests fail. A node far away is not ready. `exporter` is how kube-state-metrics is scraped.
+itself, and a tenth of its requests fail. A node far away is not ready.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class Shop:
 
     def _all(self) -> Iterator[str]:
         yield from self._gauge("container_memory_working_set_bytes", self._memory_rows())
-        yield from self._counter(
-            "container_cpu_usage_seconds", [(self._container(pod), self._integral(0.2, 0.9 if pod == BAD else 0.2)) for pod in NODE_OF]
-        )
+        used = [(self._container(pod), self._integral(0.2, 0.9 if pod == BAD else 0.2)) for pod in NODE_OF]
+        yield from self._counter("container_cpu_usage_seconds", [*used, *((pod, self._integral(0.1, 0.1)) for pod in self._crowd())])
         throttled = [(self._container(pod), self._integral(0.1, 8.0 if pod == BAD else 0.1)) for pod in NODE_OF]
         yield from self._counter("container_cpu_cfs_throttled_periods", throttled)
-        yield from self._counter("container_cpu_cfs_periods", [(self._container(pod), self._integral(10, 10)) for pod in NODE_OF])
+        periods = [*(self._container(pod) for pod in NODE_OF), *self._crowd()]
+        yield from self._counter("container_cpu_cfs_periods", [(pod, self._integral(10, 10)) for pod in periods])
         yield from self._kube_state()
         yield from self._mesh()
         yield from self._gauge(
@@ -52,7 +52,6 @@ class Shop:
         )
         claim = {"namespace": NAMESPACE, "persistentvolumeclaim": "data-cart-0"}
         yield from self._gauge("kubelet_volume_stats_capacity_bytes", [(claim, lambda _: 100.0)])
-        yield from self._gauge("noise_level", [({"namespace": NAMESPACE, "number": str(n)}, lambda at: at % 97) for n in range(self._extra)])
 
     def _container(self, pod: str) -> dict[str, str]:
         return {"namespace": NAMESPACE, "pod": pod, "container": pod.split("-")[0], "node": NODE_OF[pod], "image": HOSTILE}
@@ -63,7 +62,11 @@ class Shop:
             usual = (90 + number) * MIB
             rows.append((self._container(pod), self._stepped(usual, 245 * MIB if pod == BAD else usual)))
             rows.append((self._container(pod) | {"container": ""}, self._stepped(usual, 245 * MIB)))  # the pod's own group
-        return rows
+        return [*rows, *((pod, lambda at: 50 * MIB + at % 97) for pod in self._crowd())]
+
+    def _crowd(self) -> list[dict[str, str]]:
+        """Pods that only stand around: four series each."""
+        return [{"namespace": NAMESPACE, "pod": f"crowd-{number}", "container": "crowd"} for number in range(self._extra // 4)]
 
     def _kube_state(self) -> Iterator[str]:
         here = {"namespace": NAMESPACE}
@@ -82,7 +85,7 @@ class Shop:
         yield from self._gauge("kube_pod_container_status_waiting_reason", [(waiting, self._stepped(0, 1))])
         yield from self._gauge("kube_pod_container_status_last_terminated_reason", [(waiting | {"reason": "OOMKilled"}, self._stepped(0, 1))])
         restarts = [({**here, "pod": pod, "container": pod.split("-")[0]}, self._integral(0, 0.005 if pod == BAD else 0)) for pod in NODE_OF]
-        yield from self._counter("kube_pod_container_status_restarts", restarts)
+        yield from self._counter("kube_pod_container_status_restarts", [*restarts, *((pod, self._integral(0, 0)) for pod in self._crowd())])
         conditions = [
             ({"node": "far-away", "condition": "Ready", "status": status}, self._stepped(0, status == "unknown")) for status in ("true", "unknown")
         ]

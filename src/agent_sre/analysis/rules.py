@@ -34,6 +34,9 @@ _MOST_MEMBERS = 10
 _MOST_LABELS = 8
 _NOT_RUN = "only the alert's own expression is run without being asked"
 _QUIET = frozenset({"alert", "members", "rule"})  # kinds that the other observations tell already
+_AROUND = frozenset({"workload", "siblings", "latency", "traffic", "errors", "saturation", "cpu", "memory", "network", "dependencies"})
+"""Kinds that look around: most systems lack a metric or two of these, and that is no observation."""
+
 _LEAD_IN: Mapping[str, str] = {
     "value": "Measured",
     "threshold": "Threshold",
@@ -41,6 +44,16 @@ _LEAD_IN: Mapping[str, str] = {
     "rule": "Rule",
     "up": "Target",
     "targets": "Scrape",
+    "workload": "Workload",
+    "siblings": "Siblings",
+    "latency": "Latency",
+    "traffic": "Traffic",
+    "errors": "Errors",
+    "saturation": "Saturation",
+    "cpu": "CPU",
+    "memory": "Memory",
+    "network": "Network",
+    "dependencies": "Calls",
     "recurrence": "Before",
     "related": "Elsewhere",
 }
@@ -191,7 +204,7 @@ def _measured(diagnosis: Diagnosis) -> Iterable[str]:
             others.append(finding)
     for item in diagnosis.evidence.items:
         findings = by_evidence.get(item.id, [])
-        if findings or item.query.kind not in _QUIET:
+        if findings or not (item.query.kind in _QUIET or (item.query.kind in _AROUND and not item.data)):
             yield _answer(item, findings)
     for finding in others:
         yield cited(said(finding.summary, 300), finding.evidence_ids)

@@ -228,7 +228,7 @@ class Explorer:
             split = await self._split(look, focus, named)
             if split is None:
                 line = "the expression has one series and its metrics do not tell objects apart: there is nobody to compare with"
-                return look.evidence(tuple(facts), line, ran=replace(look.query, expression=expression, language="promql"))
+                return look.evidence((), line, ran=replace(look.query, expression=expression, language="promql"))
             expression, unit, found, own = split
         others = [item for item in found if item not in own]
         mine = max(own, key=lambda item: abs(item[1]))
@@ -236,7 +236,7 @@ class Explorer:
         name = one_line(words.called(mine[0].labels), 80)
         if stands is None:
             line = f"{name} has no siblings in this expression"
-            return look.evidence(tuple(facts), line, ran=replace(look.query, expression=expression, language="promql"))
+            return look.evidence((), line, ran=replace(look.query, expression=expression, language="promql"))
         chosen = [*own[:5], *siblings.farthest(others, stands.middle, MAX_SIBLINGS - min(5, len(own)))]
         drawn = expression if len(found) <= MAX_SIBLINGS else _only(expression, [series.labels for series, _ in chosen])
         curves = await look.curves([drawn])
