@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from bench import gather
 from bench.bodies import HEADERS, body, fingerprint
 from bench.processes import REPOSITORY, ask, free_port, running, serving
 from bench.server import MODES
@@ -32,8 +33,27 @@ def main() -> None:
     print(f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}, medians of {runs} runs")
     throughput(runs, seconds=1.0 if arguments.quick else 3.0)
     reports(runs, alerts=10 if arguments.quick else 40)
+    evidence(times=10 if arguments.quick else 40)
     footprint(runs, idle_seconds=5.0)
     single_steps(runs)
+
+
+def evidence(*, times: int) -> None:
+    """How soon there is evidence."""
+    section(f"Gather from a real Prometheus with {gather.SERIES:,} series, {times} times")
+    try:
+        found = gather.measured(times)
+    except gather.Missing as missing:
+        print(f"  skipped: {missing}.")
+        return
+    bare = quantile(found["bare"], 0.5)
+    line("bare query=1 round trip, p50", bare * 1000, " ms", digits=1)
+    for name, words in (("anew", "nothing known of the server"), ("again", "its metrics known")):
+        p50, p95 = quantile(found[name], 0.5), quantile(found[name], 0.95)
+        line(f"gather, {words}, p50", p50 * 1000, " ms")
+        line(f"gather, {words}, p95", p95 * 1000, " ms", goal("p95", p95 * 1000, "<", 1200, " ms"))
+        line("  of bare round trips, p50", p50 / bare, " times")
+    line("series kept, questions without an answer", median(found["series"]), f" and {median(found['gaps']):.0f}")
 
 
 def throughput(runs: int, *, seconds: float) -> None:

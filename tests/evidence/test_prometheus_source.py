@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from agent_sre.evidence.evidence import Evidence, Fact, MetricSeries
 from agent_sre.evidence.off import NotConfigured
 from agent_sre.evidence.prometheus.client import PrometheusClient, PrometheusSettings
+from agent_sre.evidence.prometheus.explore import KINDS
 from agent_sre.evidence.prometheus.source import (
     MAX_POINTS,
     MAX_SERIES,
@@ -79,13 +80,22 @@ def rising(at: float) -> float:
 
 def test_the_value_the_onset_and_the_rule_are_planned() -> None:
     queries = offline().plan(pod_alert(), NOW)
-    assert [(query.kind, query.expression, query.language) for query in queries] == [
+    assert [(query.kind, query.expression, query.language) for query in queries if query.kind not in KINDS] == [
         ("value", "memory_bytes", "promql"),
         ("active", 'active alerts named "HighMemory"', ""),
         ("rule", 'rules named "HighMemory"', ""),
     ]
     assert {query.id for query in queries} == {""}
     assert {query.source for query in queries} == {"prometheus"}
+
+
+def test_what_is_around_the_lead_alert_is_planned_last_and_cheap_questions_first() -> None:
+    queries = offline().plan(an_incident(an_alert("A", "x > 1", POD), an_alert("B", "y > 1", POD)), NOW)
+    assert [query.kind for query in queries[-len(KINDS) :]] == list(KINDS)
+    assert [query.kind for query in queries].count("siblings") == 1
+    latency = next(query for query in queries if query.kind == "latency")
+    assert (latency.expression, latency.language) == ("latency of Pod shop/cart-0", "")
+    assert latency.purpose == "how long requests take at Pod shop/cart-0 and its neighbours"
 
 
 def test_a_moving_threshold_is_a_question_of_its_own() -> None:
@@ -99,7 +109,7 @@ def test_a_down_target_is_looked_at_but_not_the_exporter_of_another_alert() -> N
     assert kinds["up"] == 'up{instance="10.0.0.1:80\\"",job="api"}'
     assert "targets" in kinds
     exported = an_incident(an_alert("KubeNodeNotReady", "kube_node_status == 0", {"job": "kube-state-metrics", "node": "a"}))
-    assert {query.kind for query in offline().plan(exported, NOW)} == {"value", "active", "rule"}
+    assert {query.kind for query in offline().plan(exported, NOW)} == {"value", "active", "rule", *KINDS}
     by_name = an_incident(an_alert("TargetDown", "", {"job": "api"}))
     assert "up" in {query.kind for query in offline().plan(by_name, NOW)}
     no_labels = an_incident(an_alert("TargetDown", "count(up == 0) > 3"))
@@ -126,7 +136,7 @@ def test_the_plan_for_a_storm_is_as_short_as_for_one_alert_and_costs_no_more_tha
     def storm(alerts: int) -> Incident:
         return an_incident(*(an_alert("HighMemory", RULE, {"pod": str(number)}) for number in range(alerts)))
 
-    assert len(offline().plan(storm(1000), NOW)) == 3
+    assert len(offline().plan(storm(1000), NOW)) == 3 + len(KINDS)
     source = offline()
     assert growth(lambda incident: source.plan(incident, NOW), storm(500), storm(4000)) < FAR_BELOW_QUADRATIC
 

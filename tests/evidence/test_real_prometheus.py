@@ -13,6 +13,7 @@ import pytest
 from agent_sre.evidence.evidence import Evidence, Fact, MetricSeries
 from agent_sre.evidence.gather import gather
 from agent_sre.evidence.prometheus.client import PrometheusClient, PrometheusSettings
+from agent_sre.evidence.prometheus.explore import KINDS
 from agent_sre.evidence.prometheus.source import PrometheusSource
 from agent_sre.incident.incident import Incident, MemberAlert
 from agent_sre.kit.clock import SystemClock
@@ -243,7 +244,7 @@ async def test_the_rule_and_the_true_onset_are_known(source: PrometheusSource, w
 async def test_everything_is_gathered_well_within_the_deadline(source: PrometheusSource, world: World) -> None:
     evidence = await gather(an_incident(cart_alert(world)), [source], clock=SystemClock(), deadline=timedelta(seconds=5))
     assert evidence.gaps == ()
-    assert [item.query.kind for item in evidence.items] == ["value", "active", "rule"]
+    assert [item.query.kind for item in evidence.items] == ["value", "active", "rule", *KINDS]
     assert max(item.took for item in evidence.items) < timedelta(seconds=2)
 
 

@@ -2,6 +2,8 @@
 
     async with FakePrometheus() as prometheus:
         prometheus.answer("up", FakeSeries({"job": "api"}, 1.0))       this expression has this series
+        prometheus.answer_like("topk by", FakeSeries({…}, 1.0))        every expression that has this regular expression in it
+        prometheus.metrics, prometheus.labels = ["up"], ["job"]        the names that the metadata pages know
         prometheus.faults["/api/v1/query_range"] = "hang"              this path fails like this; "*" is every path
         client = PrometheusClient(PrometheusSettings(url=prometheus.url))
         …
@@ -63,6 +65,8 @@ class FakePrometheus:
     rules: list[dict[str, Any]] = field(default_factory=list)
     alerts: list[dict[str, Any]] = field(default_factory=list)
     targets: list[dict[str, Any]] = field(default_factory=list)
+    metrics: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
     faults: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     requests: list[RecordedRequest] = field(default_factory=list)
@@ -72,6 +76,7 @@ class FakePrometheus:
 
     def __post_init__(self) -> None:
         self._series_by_expression: dict[str, Sequence[FakeSeries]] = {}
+        self._series_by_pattern: list[tuple[re.Pattern[str], Sequence[FakeSeries]]] = []
         self._server: asyncio.Server | None = None
         self._closing = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
@@ -80,6 +85,10 @@ class FakePrometheus:
     def answer(self, expression: str, *series: FakeSeries) -> None:
         """This expression, letter by letter, has these series."""
         self._series_by_expression[expression] = series
+
+    def answer_like(self, pattern: str, *series: FakeSeries) -> None:
+        """Expressions that contain this regular expression have these series; earlier patterns win, and whole expressions over all of them."""
+        self._series_by_pattern.append((re.compile(pattern), series))
 
     def rule(self, name: str, expression: str, **more: Any) -> None:
         """A rule that `/api/v1/rules` shows. `duration` is in seconds."""
@@ -147,6 +156,10 @@ class FakePrometheus:
             data = {"alerts": self.alerts}
         elif path == "/api/v1/targets":
             data = {"activeTargets": self.targets, "droppedTargets": []}
+        elif path == "/api/v1/labels":
+            return {"status": "success", "data": ["__name__", *self.labels]}
+        elif path == "/api/v1/label/__name__/values":
+            return {"status": "success", "data": self.metrics}
         elif path == "/api/v1/status/buildinfo":
             data = {"version": "3.5.3", "goVersion": "go1.24"}
         else:
@@ -173,7 +186,9 @@ class FakePrometheus:
         expression = form["query"]
         if expression == "vector(1)":
             return [FakeSeries({}, 1.0)]
-        return self._series_by_expression.get(expression, ())
+        if expression in self._series_by_expression:
+            return self._series_by_expression[expression]
+        return next((series for pattern, series in self._series_by_pattern if pattern.search(expression)), ())
 
     async def _fail(self, fault: str, writer: asyncio.StreamWriter) -> bool:
         words = f"bad luck with token={self.secret} at {self.secret}" if self.secret else "parse error: unexpected end of input"

@@ -35,6 +35,9 @@ _MOST_MEMBERS = 10
 _MOST_LABELS = 8
 _NOT_RUN = "only the alert's own expression is run without being asked"
 _QUIET = frozenset({"alert", "members", "rule"})  # kinds that the other observations tell already
+_AROUND = frozenset({"workload", "siblings", "latency", "traffic", "errors", "saturation", "cpu", "memory", "network", "dependencies"})
+"""Kinds that look around: most systems lack a metric or two of these, and that is no observation."""
+
 _LEAD_IN: Mapping[str, str] = {
     "value": "Measured",
     "threshold": "Threshold",
@@ -42,6 +45,16 @@ _LEAD_IN: Mapping[str, str] = {
     "rule": "Rule",
     "up": "Target",
     "targets": "Scrape",
+    "workload": "Workload",
+    "siblings": "Siblings",
+    "latency": "Latency",
+    "traffic": "Traffic",
+    "errors": "Errors",
+    "saturation": "Saturation",
+    "cpu": "CPU",
+    "memory": "Memory",
+    "network": "Network",
+    "dependencies": "Calls",
     "recurrence": "Before",
     "related": "Elsewhere",
 }
@@ -199,7 +212,9 @@ def _measured(diagnosis: Diagnosis) -> Iterable[str]:
 
 
 def _tells(item: Evidence) -> bool:
-    """Whether an answer is worth a line. Of the thirty lists that a cluster gives, those without trouble are on the page and in the queries."""
+    """Whether an answer is worth a line. Of what lies around the subject, and of the thirty lists of a cluster, only what speaks of trouble."""
+    if item.query.kind in _AROUND:
+        return bool(item.data)
     if item.query.source != "kubernetes":
         return True
     return any(not isinstance(data, KubernetesObject) or is_troubled(data) for data in item.data)

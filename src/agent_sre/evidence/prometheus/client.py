@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 NAME = "prometheus"
 SETTING = "PROMETHEUS_URL"
+
+MAX_NAMES = 20_000
+"""Names of metrics or labels that one answer may have; a large cluster has some 3,000."""
+
+Fields = Mapping[str, str | list[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,12 +135,12 @@ class PrometheusClient:
 
     async def query(self, expression: str, *, at: datetime) -> QueryResult:
         """An instant query: one point per series."""
-        form = {"query": expression, "time": _seconds(at), "timeout": self._patience}
+        form: Fields = {"query": expression, "time": _seconds(at), "timeout": self._patience}
         return _query_result(await self._call("POST", "/api/v1/query", form))
 
     async def query_range(self, expression: str, window: Window) -> QueryResult:
         """A range query: one point per step and series. A step of nothing counts as one second."""
-        form = {
+        form: Fields = {
             "query": expression,
             "start": _seconds(window.start),
             "end": _seconds(window.end),
@@ -147,7 +152,7 @@ class PrometheusClient:
     async def rules(self, name: str = "") -> tuple[Rule, ...]:
         """The alerting rules, only those of this name where one is given. Prometheus before 2.45 sends all of them; we pick."""
         # exclude_alerts: a rule with 10,000 active alerts would bring them all along. Older servers ignore what they do not know.
-        query = {"type": "alert", "exclude_alerts": "true"} | ({"rule_name[]": name} if name else {})
+        query: Fields = {"type": "alert", "exclude_alerts": "true"} | ({"rule_name[]": name} if name else {})
         found: list[Rule] = []
         for group in _dicts(_field(await self._call("GET", "/api/v1/rules", query), "groups")):
             rules = _dicts(group.get("rules"))
@@ -162,6 +167,17 @@ class PrometheusClient:
         """What Prometheus scrapes now, with the error of each last scrape."""
         answer = await self._call("GET", "/api/v1/targets", {"state": "active"})
         return tuple(_target(item) for item in _dicts(_field(answer, "activeTargets")))
+
+    async def label_names(self, *, start: datetime, end: datetime) -> frozenset[str]:
+        """The names of all labels in this stretch, at most MAX_NAMES of them."""
+        fields: Fields = {"start": _seconds(start), "end": _seconds(end), "limit": str(MAX_NAMES)}
+        return _names(await self._call("GET", "/api/v1/labels", fields))
+
+    async def metric_names(self, selectors: Sequence[str], *, start: datetime, end: datetime) -> frozenset[str]:
+        """The names of the metrics that any of these selectors finds in this stretch, at most MAX_NAMES of them."""
+        # `limit` is younger than 2.42; older servers ignore what they do not know.
+        fields: Fields = {"match[]": list(selectors), "start": _seconds(start), "end": _seconds(end), "limit": str(MAX_NAMES)}
+        return _names(await self._call("GET", "/api/v1/label/__name__/values", fields))
 
     async def version(self) -> str:
         """What the server calls its version: `"2.42.0"`. Empty where it does not say."""
@@ -203,7 +219,7 @@ class PrometheusClient:
             )
         return self._http
 
-    async def _call(self, method: str, path: str, fields: dict[str, str]) -> dict[str, Any]:
+    async def _call(self, method: str, path: str, fields: Fields) -> dict[str, Any]:
         """The envelope `{"status": "success", …}` of one call."""
         import httpx2
 
@@ -223,7 +239,7 @@ class PrometheusClient:
             raise Unavailable(f"Prometheus at {self.url} cannot be reached: {self._safe(str(error)) or type(error).__name__}.") from error
         return self._envelope(path, status, headers, body)
 
-    async def _exchange(self, method: str, path: str, fields: dict[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+    async def _exchange(self, method: str, path: str, fields: Fields) -> tuple[int, Mapping[str, str], bytes]:
         where: dict[str, Any] = {"data": fields} if method == "POST" else {"params": fields}
         async with self._client().stream(method, path, **where) as response:
             body = bytearray()
@@ -325,6 +341,15 @@ def _query_result(envelope: dict[str, Any]) -> QueryResult:
     else:
         raise _garbage("a vector or a matrix")
     return QueryResult(series=tuple(series), warnings=_warnings(envelope))
+
+
+def _names(envelope: dict[str, Any]) -> frozenset[str]:
+    data = envelope.get("data")
+    if data is None:
+        return frozenset()
+    if not isinstance(data, list):
+        raise _garbage("a list of names")
+    return frozenset(item for item in data[:MAX_NAMES] if isinstance(item, str))
 
 
 def _warnings(envelope: dict[str, Any]) -> tuple[str, ...]:

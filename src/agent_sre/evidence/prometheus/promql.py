@@ -92,6 +92,14 @@ class Restriction:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """One thing that an expression reads: `rate(x{…}[5m])`, or a plain selector. `metric` is empty where no name is fixed."""
+
+    metric: str
+    expression: str
+
+
 def expression_of(generator_url: str) -> str:
     """The PromQL in an alert's generatorURL (`g0.expr`), or empty where the sender put none there (Grafana, vmalert, Loki, people).
 
@@ -192,6 +200,33 @@ def metric_names(expression: str) -> frozenset[str]:
         return frozenset(name for node in _selectors(_parse(expression)) if (name := _metric_of(node)))
     except ValueError:
         return frozenset()
+
+
+def leaves(expression: str) -> tuple[Leaf, ...]:
+    """What an expression reads, each selector once and with the call that makes numbers of it; empty where it cannot be read.
+
+    Counters come as their rate, gauges as they are; `offset`, `@` and the selector's own matchers stay.
+    """
+    try:
+        tree = _parse(expression)
+    except ValueError:
+        return ()
+    found: dict[str, Leaf] = {}
+
+    def visit(node: pp.Expr) -> bool:
+        if isinstance(node, pp.Call):
+            for argument in node.args:
+                if isinstance(inner := _unparenthesised(argument), pp.MatrixSelector):
+                    text = _text(node)
+                    found.setdefault(text, Leaf(metric=_metric_of(inner.vector_selector), expression=text))
+        elif isinstance(node, pp.VectorSelector):
+            text = _text(node)
+            if not any(text in known for known in found):
+                found[text] = Leaf(metric=_metric_of(node), expression=text)
+        return True
+
+    pp.walk(tree, pre_visit=visit)
+    return tuple(found.values())
 
 
 def unit_of_expression(expression: str) -> str:

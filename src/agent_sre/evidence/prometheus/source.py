@@ -14,16 +14,16 @@ import asyncio
 import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from agent_sre.alert.alert import AlertStatus
 from agent_sre.evidence.evidence import Evidence, Fact, MetricSeries, Query, SourceHealth, Window
 from agent_sre.evidence.numbers import format_number
 from agent_sre.evidence.off import NotConfigured
-from agent_sre.evidence.prometheus import promql, reading
+from agent_sre.evidence.prometheus import explore, promql, reading
 from agent_sre.evidence.prometheus.client import (
     NAME,
     SETTING,
@@ -35,6 +35,7 @@ from agent_sre.evidence.prometheus.client import (
     Series,
     Target,
 )
+from agent_sre.evidence.prometheus.explore import Explorer, Focus, graph_url
 from agent_sre.evidence.prometheus.promql import Term, Threshold
 from agent_sre.evidence.prometheus.reading import Bar, Reading
 from agent_sre.incident.incident import Incident, MemberAlert
@@ -66,13 +67,17 @@ _TARGET_ALERT = re.compile(r"(?:target|instance|exporter|scrape|probe|endpoint)\
 
 
 class PrometheusSource:
-    """Evidence from one Prometheus. Kinds of query: value, threshold, active, rule, up, targets (docs/reference/evidence.md)."""
+    """Evidence from one Prometheus. Kinds of query: value, threshold, active, rule, up, targets, and those of explore.KINDS.
+
+    docs/reference/evidence.md says what each of them is.
+    """
 
     name = NAME
 
-    def __init__(self, client: PrometheusClient, clock: Clock) -> None:
+    def __init__(self, client: PrometheusClient, clock: Clock, *, patience: timedelta = explore.PATIENCE) -> None:
         self._client = client
         self._clock = clock
+        self._explorer = Explorer(client, clock, self, patience=patience)
         self._fetch_by_kind: dict[str, Callable[[Query, MemberAlert], Awaitable[Evidence]]] = {
             "value": self._fetch_value,
             "threshold": self._fetch_threshold,
@@ -80,12 +85,14 @@ class PrometheusSource:
             "rule": self._fetch_rule,
             "up": self._fetch_up,
             "targets": self._fetch_targets,
+            **dict.fromkeys(explore.KINDS, self._explorer.fetch),
         }
 
     def plan(self, incident: Incident, now: datetime) -> tuple[Query, ...]:
-        """The lead alert's queries first, then those of up to three other alerts with other expressions."""
+        """What the lead alert and up to three others with other expressions say, then what is around the lead alert's subject."""
         members = _members(incident)
-        return tuple(query for member in members for query in _plan_alert(member, now, several=len(members) > 1))
+        own = tuple(query for member in members for query in _plan_alert(member, now, several=len(members) > 1))
+        return (*own, *explore.questions(incident.lead, now))
 
     async def fetch(self, query: Query, incident: Incident) -> Evidence:
         """The answer. The evidence's query is the one that really ran: restricted, and of the term that fired.
@@ -104,18 +111,19 @@ class PrometheusSource:
 
     async def aclose(self) -> None:
         """Closes the connections."""
+        await self._explorer.aclose()
         await self._client.aclose()
 
     # The alert's own expression
 
     async def _fetch_value(self, query: Query, member: MemberAlert) -> Evidence:
         window = _window(query)
-        focus = await self._focus(member, window)
+        focus = await self.focus(member, window)
         term = focus.term
         moving = [threshold for threshold in term.thresholds if threshold.value is None]
         expressions = await _side_by_side(
-            self._restricted(term.value, focus.labels, focus.at),
-            *(self._restricted(threshold.expression, _labels_for(threshold, focus.labels), focus.at) for threshold in moving),
+            self.restricted(term.value, focus.labels, focus.at),
+            *(self.restricted(threshold.expression, _labels_for(threshold, focus.labels), focus.at) for threshold in moving),
         )
         answers = await _side_by_side(*(self._client.query_range(expression, window) for expression in expressions))
         series = _own_series(answers[0], member)
@@ -136,11 +144,11 @@ class PrometheusSource:
 
     async def _fetch_threshold(self, query: Query, member: MemberAlert) -> Evidence:
         window = _window(query)
-        focus = await self._focus(member, window)
+        focus = await self.focus(member, window)
         threshold = next((threshold for threshold in focus.term.thresholds if threshold.is_vector), None)
         if threshold is None:
             return self._evidence(query, member, (), "the part of the rule that fired compares with a constant")
-        expression = await self._restricted(threshold.expression, _labels_for(threshold, focus.labels), focus.at)
+        expression = await self.restricted(threshold.expression, _labels_for(threshold, focus.labels), focus.at)
         answer = await self._client.query_range(expression, window)
         series = _own_series(answer, member)
         ran = replace(query, expression=expression, language="promql")
@@ -158,7 +166,7 @@ class PrometheusSource:
         }  # fmt: skip
         return self._graph(ran, member, (Fact(name="threshold", text=line, values=values),), series, answer)
 
-    async def _focus(self, member: MemberAlert, window: Window) -> _Focus:
+    async def focus(self, member: MemberAlert, window: Window) -> Focus:
         """Which series is the alert's, found by running the rule's own expression now and at the alert's start."""
         expression = promql.expression_of(member.generator_url) or await self._rule_expression(member)
         terms = promql.strip_threshold(expression)
@@ -167,11 +175,11 @@ class PrometheusSource:
             own = _own_series(answer, member)
             if own:
                 labels = _shared_labels(own, member)
-                return _Focus(term=await self._term_that_fired(terms, labels, at, own), labels=labels, at=at)
+                return Focus(term=await self._term_that_fired(terms, labels, at, own), labels=labels, at=at)
         # It fires no more, or the samples are gone: ask for the value itself, whatever it is.
         at = instants[1]
         own = _own_series(await self._client.query(terms[0].value, at=at), member)
-        return _Focus(term=terms[0], labels=_shared_labels(own, member), at=at)
+        return Focus(term=terms[0], labels=_shared_labels(own, member), at=at)
 
     async def _term_that_fired(self, terms: Sequence[Term], labels: Mapping[str, str], at: datetime, fired: Sequence[Series]) -> Term:
         """The operand of `or` whose value the rule returned. One term needs no call."""
@@ -183,7 +191,7 @@ class PrometheusSource:
                 return term
         return terms[0]
 
-    async def _restricted(self, expression: str, labels: Mapping[str, str], at: datetime) -> str:
+    async def restricted(self, expression: str, labels: Mapping[str, str], at: datetime) -> str:
         """The expression for this object only, by the cheapest way that gives the same as the one that is always right."""
         restriction = promql.restrict(expression, labels)
         if restriction.how != "injected":
@@ -287,7 +295,7 @@ class PrometheusSource:
         if warnings:
             line += " (Prometheus warns that the answer is incomplete)"
         data: tuple[MetricSeries | Fact, ...] = (*facts, *warnings, *kept)
-        return self._evidence(query, member, data, line, url=self._graph_url(query), truncated=truncated)
+        return self._evidence(query, member, data, line, url=graph_url(self._client.external_url, query), truncated=truncated)
 
     def _evidence(
         self,
@@ -311,18 +319,6 @@ class PrometheusSource:
             url=url,
         )
 
-    def _graph_url(self, query: Query) -> str:
-        if query.window is None:
-            return ""
-        span = query.window.end - query.window.start
-        parts = {
-            "g0.expr": query.expression,
-            "g0.tab": "0",
-            "g0.range_input": f"{max(1, math.ceil(span.total_seconds() / 60))}m",
-            "g0.end_input": format(query.window.end.astimezone(UTC), "%Y-%m-%d %H:%M:%S"),
-        }
-        return f"{self._client.external_url}/graph?{urlencode(parts, errors='replace')}"
-
     def _alerts_url(self, member: MemberAlert) -> str:
         return f"{self._client.external_url}/alerts?search={quote(_name(member), safe='', errors='replace')}"
 
@@ -330,15 +326,6 @@ class PrometheusSource:
 def prometheus_source(settings: PrometheusSettings, clock: Clock) -> PrometheusSource | NotConfigured:
     """The source of these settings; without an address one that says which setting is missing. Raises BadSetting like the client."""
     return PrometheusSource(PrometheusClient(settings), clock) if settings.url else NotConfigured(NAME, SETTING)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Focus:
-    """What to look at: the term that fired, the labels that its series carries, and an instant at which it can be seen."""
-
-    term: Term
-    labels: Mapping[str, str]
-    at: datetime
 
 
 # Planning
