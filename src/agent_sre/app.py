@@ -20,6 +20,8 @@ from agent_sre.analysis.llm.ollama import OllamaModel
 from agent_sre.analysis.rules import rules_analysis
 from agent_sre.config.config import Config
 from agent_sre.evidence.alert_source import AlertSource
+from agent_sre.evidence.alertmanager.client import AlertmanagerClient
+from agent_sre.evidence.alertmanager.source import AlertmanagerSource
 from agent_sre.evidence.evidence import EvidenceSet
 from agent_sre.evidence.history import HistorySource
 from agent_sre.evidence.off import NotBuilt, NotConfigured
@@ -64,6 +66,7 @@ class App:
     agent: Agent
     model: OllamaModel
     prometheus: PrometheusClient | None
+    alertmanager: AlertmanagerClient | None
     sources: Sequence[Checked]
     health: Health
     published: Signal
@@ -93,6 +96,8 @@ class App:
         await self.model.close()
         if self.prometheus is not None:
             await self.prometheus.aclose()
+        if self.alertmanager is not None:
+            await self.alertmanager.aclose()
         self.store.close()
 
     async def _work(self) -> None:
@@ -117,10 +122,12 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
     model = OllamaModel(config.ollama, clock)
     prometheus = PrometheusClient(config.prometheus) if config.prometheus.url else None
     prometheus_source = PrometheusSource(prometheus, clock) if prometheus else NotConfigured("prometheus", "PROMETHEUS_URL")
+    alertmanager = AlertmanagerClient(config.alertmanager) if config.alertmanager.url else None
+    alertmanager_source = AlertmanagerSource(alertmanager, store, clock) if alertmanager else NotConfigured("alertmanager", "ALERTMANAGER_URL")
     agent = Agent(
         store=store,
         clock=clock,
-        sources=(AlertSource(clock), HistorySource(store, clock), prometheus_source),
+        sources=(AlertSource(clock), HistorySource(store, clock), prometheus_source, alertmanager_source),
         playbooks=playbooks,
         model=model,
         budget=Budget(total=config.ollama.total, max_output_tokens=config.ollama.max_output_tokens),
@@ -151,7 +158,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         on_cancelled=worker.cancel,
     )
     sweep = Sweep(store=store, queue=queue, clock=clock, settings=config.investigation, keep_bodies=config.inbox.keep_bodies)
-    checked: Sequence[Checked] = (prometheus_source, *(NotBuilt(name) for name in _NOT_BUILT))
+    checked: Sequence[Checked] = (prometheus_source, alertmanager_source, *(NotBuilt(name) for name in _NOT_BUILT))
     health = Health(
         store=store,
         queue=queue,
@@ -192,6 +199,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         agent=agent,
         model=model,
         prometheus=prometheus,
+        alertmanager=alertmanager,
         sources=checked,
         health=health,
         published=published,
@@ -199,7 +207,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
     )
 
 
-_NOT_BUILT = ("alertmanager", "loki", "kubernetes")
+_NOT_BUILT = ("loki", "kubernetes")
 """Sources that this version cannot ask, whatever is set. `/health` shows them as off."""
 
 

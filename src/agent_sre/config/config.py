@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from agent_sre.alert.inbox import InboxSettings
 from agent_sre.analysis.agent import AgentSettings
 from agent_sre.analysis.llm.ollama import OllamaSettings
+from agent_sre.evidence.alertmanager.client import AlertmanagerSettings
 from agent_sre.evidence.prometheus.client import PrometheusSettings
 from agent_sre.incident.correlation import CorrelationSettings
 from agent_sre.investigation.investigation import InvestigationSettings
@@ -29,6 +30,7 @@ class Config:
     """Everything that `app.build` needs."""
 
     agent: AgentSettings = field(default_factory=AgentSettings)
+    alertmanager: AlertmanagerSettings = field(default_factory=AlertmanagerSettings)
     correlation: CorrelationSettings = field(default_factory=CorrelationSettings)
     inbox: InboxSettings = field(default_factory=InboxSettings)
     investigation: InvestigationSettings = field(default_factory=InvestigationSettings)
