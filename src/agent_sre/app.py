@@ -34,6 +34,7 @@ from agent_sre.investigation.conclude import RulesReport
 from agent_sre.investigation.counters import AlertCounters
 from agent_sre.investigation.ingest import Ingester, Investigate
 from agent_sre.investigation.investigation import DIAGNOSE
+from agent_sre.investigation.reconcile import Reconciler
 from agent_sre.investigation.sweep import Sweep
 from agent_sre.investigation.worker import Worker
 from agent_sre.kit.clock import Clock, SystemClock
@@ -63,6 +64,7 @@ class App:
     ingester: Ingester
     worker: Worker
     sweep: Sweep
+    reconciler: Reconciler | None
     agent: Agent
     model: OllamaModel
     prometheus: PrometheusClient | None
@@ -83,6 +85,8 @@ class App:
                 tasks.create_task(self.sweep.run(), name="sweep"),
                 tasks.create_task(self._look_around(), name="first-look"),
             ]
+            if self.reconciler is not None:
+                background.append(tasks.create_task(self.reconciler.run(), name="reconciler"))
             try:
                 yield
             finally:
@@ -170,6 +174,16 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         watchdog_timeout=config.investigation.watchdog_timeout,
     )
     counters = AlertCounters(store, clock)
+    reconciler = None
+    if alertmanager is not None:
+        reconciler = Reconciler(
+            client=alertmanager,
+            store=store,
+            inbox=inbox,
+            clock=clock,
+            settings=config.reconcile,
+            received=counters.received,
+        )
     results = Results(store=store, clock=clock, playbooks=playbooks, published=published)
     web = build_application(
         routers=(
@@ -196,6 +210,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         ingester=ingester,
         worker=worker,
         sweep=sweep,
+        reconciler=reconciler,
         agent=agent,
         model=model,
         prometheus=prometheus,

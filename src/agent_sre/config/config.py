@@ -11,6 +11,7 @@ from agent_sre.evidence.alertmanager.client import AlertmanagerSettings
 from agent_sre.evidence.prometheus.client import PrometheusSettings
 from agent_sre.incident.correlation import CorrelationSettings
 from agent_sre.investigation.investigation import InvestigationSettings
+from agent_sre.investigation.reconcile import ReconcileSettings
 from agent_sre.kit.logs import LogSettings
 from agent_sre.queue.job import QueueSettings
 from agent_sre.store.engine import StoreSettings
@@ -39,5 +40,6 @@ class Config:
     playbooks: PlaybookSettings = field(default_factory=PlaybookSettings)
     prometheus: PrometheusSettings = field(default_factory=PrometheusSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
+    reconcile: ReconcileSettings = field(default_factory=ReconcileSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
