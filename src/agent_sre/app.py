@@ -20,6 +20,8 @@ from agent_sre.analysis.llm.ollama import OllamaModel
 from agent_sre.analysis.rules import rules_analysis
 from agent_sre.config.config import Config
 from agent_sre.evidence.alert_source import AlertSource
+from agent_sre.evidence.alertmanager.client import AlertmanagerClient
+from agent_sre.evidence.alertmanager.source import AlertmanagerSource
 from agent_sre.evidence.evidence import EvidenceSet
 from agent_sre.evidence.history import HistorySource
 from agent_sre.evidence.kubernetes.source import KubernetesSource, kubernetes_source
@@ -33,6 +35,7 @@ from agent_sre.investigation.conclude import RulesReport
 from agent_sre.investigation.counters import AlertCounters
 from agent_sre.investigation.ingest import Ingester, Investigate
 from agent_sre.investigation.investigation import DIAGNOSE
+from agent_sre.investigation.reconcile import Reconciler
 from agent_sre.investigation.sweep import Sweep
 from agent_sre.investigation.worker import Worker
 from agent_sre.kit.clock import Clock, SystemClock
@@ -62,10 +65,12 @@ class App:
     ingester: Ingester
     worker: Worker
     sweep: Sweep
+    reconciler: Reconciler | None
     agent: Agent
     model: OllamaModel
     prometheus: PrometheusClient | None
     kubernetes: KubernetesSource | NotConfigured
+    alertmanager: AlertmanagerClient | None
     sources: Sequence[Checked]
     health: Health
     published: Signal
@@ -82,6 +87,8 @@ class App:
                 tasks.create_task(self.sweep.run(), name="sweep"),
                 tasks.create_task(self._look_around(), name="first-look"),
             ]
+            if self.reconciler is not None:
+                background.append(tasks.create_task(self.reconciler.run(), name="reconciler"))
             try:
                 yield
             finally:
@@ -96,6 +103,8 @@ class App:
         if self.prometheus is not None:
             await self.prometheus.aclose()
         await self.kubernetes.aclose()
+        if self.alertmanager is not None:
+            await self.alertmanager.aclose()
         self.store.close()
 
     async def _work(self) -> None:
@@ -120,11 +129,13 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
     model = OllamaModel(config.ollama, clock)
     prometheus = PrometheusClient(config.prometheus) if config.prometheus.url else None
     prometheus_source = PrometheusSource(prometheus, clock) if prometheus else NotConfigured("prometheus", "PROMETHEUS_URL")
+    alertmanager = AlertmanagerClient(config.alertmanager) if config.alertmanager.url else None
+    alertmanager_source = AlertmanagerSource(alertmanager, store, clock) if alertmanager else NotConfigured("alertmanager", "ALERTMANAGER_URL")
     kubernetes = kubernetes_source(config.kubernetes, clock)
     agent = Agent(
         store=store,
         clock=clock,
-        sources=(AlertSource(clock), HistorySource(store, clock), prometheus_source, kubernetes),
+        sources=(AlertSource(clock), HistorySource(store, clock), alertmanager_source, prometheus_source, kubernetes),
         playbooks=playbooks,
         model=model,
         budget=Budget(total=config.ollama.total, max_output_tokens=config.ollama.max_output_tokens),
@@ -155,7 +166,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         on_cancelled=worker.cancel,
     )
     sweep = Sweep(store=store, queue=queue, clock=clock, settings=config.investigation, keep_bodies=config.inbox.keep_bodies)
-    checked: Sequence[Checked] = (prometheus_source, kubernetes, *(NotBuilt(name) for name in _NOT_BUILT))
+    checked: Sequence[Checked] = (prometheus_source, alertmanager_source, kubernetes, *(NotBuilt(name) for name in _NOT_BUILT))
     health = Health(
         store=store,
         queue=queue,
@@ -167,6 +178,16 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         watchdog_timeout=config.investigation.watchdog_timeout,
     )
     counters = AlertCounters(store, clock)
+    reconciler = None
+    if alertmanager is not None:
+        reconciler = Reconciler(
+            client=alertmanager,
+            store=store,
+            inbox=inbox,
+            clock=clock,
+            settings=config.reconcile,
+            received=counters.received,
+        )
     results = Results(store=store, clock=clock, playbooks=playbooks, published=published)
     web = build_application(
         routers=(
@@ -193,10 +214,12 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         ingester=ingester,
         worker=worker,
         sweep=sweep,
+        reconciler=reconciler,
         agent=agent,
         model=model,
         prometheus=prometheus,
         kubernetes=kubernetes,
+        alertmanager=alertmanager,
         sources=checked,
         health=health,
         published=published,
@@ -204,7 +227,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
     )
 
 
-_NOT_BUILT = ("alertmanager", "loki")
+_NOT_BUILT = ("loki",)
 """Sources that this version cannot ask, whatever is set. `/health` shows them as off."""
 
 

@@ -13,6 +13,8 @@ from time import monotonic
 import pytest
 
 from agent_sre.evidence.alert_source import AlertSource
+from agent_sre.evidence.alertmanager.client import AlertmanagerClient, AlertmanagerSettings
+from agent_sre.evidence.alertmanager.source import AlertmanagerSource
 from agent_sre.evidence.evidence import Evidence, EvidenceSource, Fact, Gap, MetricSeries, Query
 from agent_sre.evidence.gather import gather
 from agent_sre.evidence.history import HistorySource
@@ -25,8 +27,9 @@ from agent_sre.incident.incident import Incident
 from agent_sre.kit.clock import FakeClock, SystemClock
 from agent_sre.kit.errors import AgentSREError
 from agent_sre.kit.values import from_json, to_json
-from agent_sre.store.engine import StoreSettings, open_store
+from agent_sre.store.engine import Store, StoreSettings, open_store
 from evidence.builders import NOW, STARTS_AT, an_alert, an_incident
+from fakes.alertmanager import FakeAlertmanager, a_silence
 from fakes.kubernetes import FAULTS as KUBERNETES_FAULTS
 from fakes.kubernetes import FakeKubernetes, a_pod, an_event, an_object, write_kubeconfig
 from fakes.prometheus import FAULTS, FakePrometheus, FakeSeries, refuse
@@ -90,6 +93,23 @@ async def kubernetes_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
 
 
 @contextlib.asynccontextmanager
+async def alertmanager_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
+    store = open_store(StoreSettings(database_url=f"sqlite:///{tmp_path / 'am.db'}"))
+    async with FakeAlertmanager() as fake, contextlib.aclosing(alertmanager_at(fake.url, store)) as source:
+        for number in range(60):
+            fake.hold({"alertname": f"Other{number % 25}", "number": str(number), **POD})
+        fake.hold({"alertname": HOSTILE, "namespace": "shop", "pod": HOSTILE}, silenced_by=["s1", HOSTILE], inhibited_by=[HOSTILE])
+        fake.silences = [a_silence(f"s{number}", ("namespace", "=", "shop"), ("pod", "=~", "c.*"), comment=HOSTILE * 100) for number in range(60)]
+        yield source
+    store.close()
+
+
+def alertmanager_at(url: str, store: Store) -> AlertmanagerSource:
+    settings = AlertmanagerSettings(url=url, bearer_token=TOKEN, max_body_bytes=1 << 20)
+    return AlertmanagerSource(AlertmanagerClient(settings), store, FakeClock(NOW))
+
+
+@contextlib.asynccontextmanager
 async def unconfigured_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
     yield NotConfigured("prometheus", "PROMETHEUS_URL")
 
@@ -111,6 +131,7 @@ SOURCES: dict[str, Callable[[Path], Opened]] = {
     "history-broken": broken_history_source,
     "prometheus": prometheus_source,
     "kubernetes": kubernetes_source,
+    "alertmanager": alertmanager_source,
     "off": unconfigured_source,
 }
 
@@ -197,6 +218,7 @@ def check_evidence(evidence: Evidence, query_id: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["alert", "history", "prometheus", "kubernetes"])
+@pytest.mark.parametrize("kind", ["alert", "history", "prometheus", "alertmanager"])
 async def test_a_healthy_source_answers_everything_about_a_usual_alert(kind: str, tmp_path: Path) -> None:
     async with SOURCES[kind](tmp_path) as source:
         for case in ("usual", "down"):
@@ -258,6 +280,22 @@ async def test_whatever_the_api_server_does_the_others_answer_and_the_deadline_h
     assert {item.query.source for item in found.items} >= {"alert", "history"}
     # "Not found" means of an optional kind that it is not installed, and of a log that there is none.
     assert all(not item.data for item in found.items if item.query.source == "kubernetes") or fault == "endless-pages"
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, "refuse"])
+async def test_whatever_alertmanager_does_the_others_answer_and_the_deadline_holds(fault: str, tmp_path: Path) -> None:
+    store = open_store(StoreSettings(database_url=f"sqlite:///{tmp_path / 'am.db'}"))
+    async with contextlib.AsyncExitStack() as stack:
+        fake = await stack.enter_async_context(FakeAlertmanager(secret=TOKEN, faults={"*": fault}))
+        url = refuse() if fault == "refuse" else fake.url
+        alertmanager = await stack.enter_async_context(contextlib.aclosing(alertmanager_at(url, store)))
+        deadline = timedelta(seconds=0.3 if fault in ("hang", "slow") else 4)
+        began = monotonic()
+        found = await gather(INCIDENTS["down"], [alertmanager, AlertSource(FakeClock(NOW))], clock=SystemClock(), deadline=deadline)
+        assert monotonic() - began < deadline.total_seconds() + 0.5
+    store.close()
+    assert {item.query.source for item in found.items} == {"alert"}
+    assert [gap.query.kind for gap in found.gaps] == ["firing", "silences"]
     for gap in found.gaps:
         assert TOKEN not in gap.detail
         assert gap.reason

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from agent_sre.alert.inbox import InboxSettings
 from agent_sre.analysis.agent import AgentSettings
 from agent_sre.analysis.llm.ollama import OllamaSettings
+from agent_sre.evidence.alertmanager.client import AlertmanagerSettings
 from agent_sre.evidence.kubernetes.client import KubernetesSettings
 from agent_sre.evidence.prometheus.client import PrometheusSettings
 from agent_sre.incident.correlation import CorrelationSettings
 from agent_sre.investigation.investigation import InvestigationSettings
+from agent_sre.investigation.reconcile import ReconcileSettings
 from agent_sre.kit.logs import LogSettings
 from agent_sre.queue.job import QueueSettings
 from agent_sre.store.engine import StoreSettings
@@ -30,6 +32,7 @@ class Config:
     """Everything that `app.build` needs."""
 
     agent: AgentSettings = field(default_factory=AgentSettings)
+    alertmanager: AlertmanagerSettings = field(default_factory=AlertmanagerSettings)
     correlation: CorrelationSettings = field(default_factory=CorrelationSettings)
     inbox: InboxSettings = field(default_factory=InboxSettings)
     investigation: InvestigationSettings = field(default_factory=InvestigationSettings)
@@ -39,5 +42,6 @@ class Config:
     playbooks: PlaybookSettings = field(default_factory=PlaybookSettings)
     prometheus: PrometheusSettings = field(default_factory=PrometheusSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
+    reconcile: ReconcileSettings = field(default_factory=ReconcileSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     store: StoreSettings = field(default_factory=StoreSettings)

@@ -44,6 +44,7 @@ class Setting:
 
 _WELL_KNOWN = {
     ("agent", "gather_deadline"): "AGENT_SRE_GATHER_DEADLINE",
+    ("alertmanager", "url"): "ALERTMANAGER_URL",
     ("inbox", "webhook_token"): "AGENT_SRE_WEBHOOK_TOKEN",
     ("kubernetes", "kubeconfig"): "KUBECONFIG",
     ("logs", "format"): "AGENT_SRE_LOG_FORMAT",

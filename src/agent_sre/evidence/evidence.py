@@ -74,7 +74,7 @@ class Change:
     """Something that somebody or something changed."""
 
     at: datetime | None  # None where only the order is known
-    kind: str  # "rollout", "image", "config", "scale", "node", "gitops"
+    kind: str  # "rollout", "image", "config", "scale", "node", "gitops", "job", "certificate"
     subject: Subject
     text: str  # one line for people
     who: str = ""  # empty where nobody knows

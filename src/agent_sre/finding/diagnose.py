@@ -12,7 +12,7 @@ from agent_sre.finding.rank import rank
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.text import one_line
 
-REPORTED = frozenset({"alert", "history"})
+REPORTED = frozenset({"alert", "history", "alertmanager"})
 """Sources that repeat what others told us. Only the rest measures."""
 
 _CLEAR_LEAD = 1.2  # the first cause must outweigh the second by this much before anybody calls it likely

@@ -48,6 +48,9 @@ from agent_sre.store.schema import bump, heartbeat
 
 log = logging.getLogger(__name__)
 
+RECONCILED = "agent-sre-reconcile"
+"""The receiver in bodies of our own making (reconcile.py). They change rows as any other body does, and the timeline says why."""
+
 _BODIES_AT_ONCE = 4
 """Few, because a transaction of many would hold the writer's thread while posts wait for their commit."""
 
@@ -87,7 +90,8 @@ def ingest(
 ) -> Outcome:
     """Writes what one message says. Call it inside the transaction that also marks the body as ingested."""
     outcome = Outcome(received=list(message.alerts))
-    body = _Body(connection, message.group_key, inbox_id, received_at, settings, rules, outcome)
+    reconciled = message.receiver == RECONCILED
+    body = _Body(connection, message.group_key, inbox_id, received_at, settings, rules, outcome, reconciled=reconciled)
     problems = []
     for alert in message.alerts:
         match role_of(alert.labels):
@@ -117,7 +121,10 @@ class _Body:
         settings: CorrelationSettings,
         rules: RulesReport,
         outcome: Outcome,
+        *,
+        reconciled: bool,
     ) -> None:
+        self._reconciled = reconciled
         self._connection = connection
         self._group_key = group_key
         self._inbox_id = inbox_id
@@ -171,6 +178,8 @@ class _Body:
                 self._outcome.counts["resolved_unknown"] += 1
             elif before.status is not AlertStatus.FIRING or alert.fingerprint in closing or self._speaks_of_an_earlier_firing(alert, before):
                 self._outcome.counts["resolved_again"] += 1
+            elif self._reconciled and before.last_seen_at > self._end_of(alert):
+                self._outcome.counts["resolved_again"] += 1  # it came again after it was missed
             else:
                 closing[alert.fingerprint] = alert
         return closing
@@ -207,7 +216,8 @@ class _Body:
             self._outcome.counts["resolved"] += 1
             touched.add(before.incident_id)
             lasted = readable(ends_at - before.starts_at)
-            self._note(before.incident_id, "resolved", f"{one_line(alert.name, 120)} resolved after {lasted}", at=ends_at)
+            why = ": Alertmanager no longer has it" if self._reconciled else ""
+            self._note(before.incident_id, "resolved", f"{one_line(alert.name, 120)} resolved after {lasted}{why}", at=ends_at)
         for incident_id in sorted(touched):
             if incident_store.still_firing(self._connection, incident_id) == 0:
                 incident_store.resolve_incident(self._connection, incident_id, at=self._received_at)
@@ -320,7 +330,8 @@ class _Body:
         for reason, alerts in by_reason.items():
             kind = "triggered" if incident_id in self._opened and reason == "opened the incident" else "joined"
             kind = "reopened" if incident_id in self._reopened and kind == "joined" else kind
-            self._note(incident_id, kind, f"{_names(alerts)}: {reason}")
+            found = "; Alertmanager lists it and its notification never came" if self._reconciled else ""
+            self._note(incident_id, kind, f"{_names(alerts)}: {reason}{found}")
 
     def _note(self, incident_id: int, kind: str, text: str, *, at: datetime | None = None) -> None:
         record(self._connection, incident_id, at=at or self._received_at, kind=kind, text=text)

@@ -26,3 +26,15 @@ INVESTIGATIONS = Counter(
     ["severity", "status"],
     registry=REGISTRY,
 )
+RECONCILE_LOOKS = Counter(
+    "agent_sre_reconcile_looks",
+    "Comparisons with Alertmanager's list, by what came of them: agreed, waits, acted, foreign, restarted, failed.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+RECONCILED_ALERTS = Counter(
+    "agent_sre_reconciled_alerts",
+    "Alerts that a comparison closed (resolved) or opened (taken_in).",
+    ["action"],
+    registry=REGISTRY,
+)
