@@ -16,8 +16,8 @@ Faults: see http.py.
 from __future__ import annotations
 
 import json
-import re
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
