@@ -46,7 +46,9 @@ def ours(name: str, *, origin: str = URL, cluster: str = "a", last_seen_at: date
     return OpenAlert(fingerprint=name, labels={"alertname": name, "cluster": cluster}, starts_at=LONG_AGO, last_seen_at=last_seen_at, origin=origin)
 
 
-def held(name: str, *, severity: str = "warning", starts_at: datetime | None = LONG_AGO, quiet: bool = False, receiver: str = "r") -> HeldAlert:
+def held(
+    name: str, *, severity: str = "warning", starts_at: datetime | None = LONG_AGO, quiet: bool = False, receiver: str = "ai-agent-webhook"
+) -> HeldAlert:
     return HeldAlert(
         fingerprint=name, labels={"alertname": name, "severity": severity}, annotations={"summary": "s"}, starts_at=starts_at,
         state="suppressed" if quiet else "active", silenced_by=("s1",) if quiet else (), inhibited_by=(), receivers=(receiver,),
@@ -155,6 +157,13 @@ def test_a_receiver_narrows_it_to_what_is_routed_here() -> None:
     memory = Memory(unheard=frozenset({"x", "y"}))
     found = look([], [held("x", receiver="agent"), held("y", receiver="team-b")], memory, receiver="agent")
     assert [item.fingerprint for item in found.take_in] == ["x"]
+
+
+def test_by_default_what_is_routed_to_our_receiver_is_taken_in_under_whatever_object_it_was_made() -> None:
+    memory = Memory(unheard=frozenset({"x", "y", "z"}))
+    items = [held("x"), held("y", receiver="monitoring/agent-sre/ai-agent-webhook"), held("z", receiver="not-ai-agent-webhook")]
+    assert [item.fingerprint for item in look([], items, memory).take_in] == ["x", "y"]
+    assert len(look([], items, memory, receiver="").take_in) == 3
 
 
 # Any two lists

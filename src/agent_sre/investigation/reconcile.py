@@ -70,9 +70,10 @@ class ReconcileSettings:
     """How long after its start Alertmanager's list is not believed. 5 min: it forgets its alerts, and Prometheus sends them again every
     minute."""
 
-    receiver: str = ""
-    """Takes in only alerts that Alertmanager routes to the receiver of this name (`ai-agent-webhook`). Default: empty, which means whatever
-    has severity warning or critical."""
+    receiver: str = "ai-agent-webhook"
+    """Takes in only alerts that Alertmanager routes to a receiver of this name; that of an AlertmanagerConfig object may have its namespace and
+    name in front. Default: the name in our configurations, so that what is routed elsewhere on purpose stays there. Empty: every alert of
+    severity warning or critical."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +165,12 @@ def _concerns_us(item: HeldAlert, now: datetime, settings: ReconcileSettings) ->
         and now - item.starts_at >= settings.grace
         and severity_of(item.labels.get("severity", "")) in _SEVERE
         and role_of(item.labels) is AlertRole.PROBLEM
-        and (not settings.receiver or settings.receiver in item.receivers)
+        and _is_routed_to(settings.receiver, item.receivers)
     )
+
+
+def _is_routed_to(receiver: str, receivers: Iterable[str]) -> bool:
+    return not receiver or any(name == receiver or name.endswith(f"/{receiver}") for name in receivers)
 
 
 # Bodies of our own making
