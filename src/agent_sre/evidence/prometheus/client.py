@@ -1,34 +1,23 @@
-"""Prometheus' HTTP API: one configured server, bounded in time and size, every failure one of our errors.
-
-The address comes from the settings only. No redirect is followed and no URL of a payload is ever called, so nobody who can send an alert
-or answer a query chooses whom we talk to.
+"""Prometheus' HTTP API: what is asked, and what the answers mean. The exchange itself is http_api.py's.
 
 Source: https://prometheus.io/docs/prometheus/latest/querying/api/
 """
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, unquote, urlsplit
-
-import orjson
+from typing import Any
 
 from agent_sre.evidence.evidence import SourceHealth, Window
+from agent_sre.evidence.http_api import HttpApi, public_address
 from agent_sre.kit.durations import parse_duration
-from agent_sre.kit.errors import AgentSREError, BadSetting, Forbidden, RateLimited, Rejected, Unavailable
-from agent_sre.kit.http import http_client
+from agent_sre.kit.errors import AgentSREError, Unavailable
 from agent_sre.kit.redact import redact
 from agent_sre.kit.text import one_line
 from agent_sre.kit.times import parse_instant
-
-if TYPE_CHECKING:
-    import httpx2
 
 NAME = "prometheus"
 SETTING = "PROMETHEUS_URL"
@@ -113,20 +102,21 @@ class PrometheusClient:
     """
 
     def __init__(self, settings: PrometheusSettings) -> None:
-        address = _address(settings.url, SETTING)
-        if settings.timeout <= timedelta(0) or settings.max_body_bytes <= 0:
-            raise BadSetting("AGENT_SRE_PROMETHEUS_TIMEOUT and AGENT_SRE_PROMETHEUS_MAX_BODY_BYTES must be more than nothing.")
         self._settings = settings
-        self._secrets = _secrets(settings, address)
-        self._http: httpx2.AsyncClient | None = None
-        self.url = _without_credentials(address)
-        self.external_url = _without_credentials(_address(settings.external_url, "AGENT_SRE_PROMETHEUS_EXTERNAL_URL")) or self.url
+        self._api = HttpApi(
+            title="Prometheus",
+            setting=SETTING,
+            url=settings.url,
+            bearer_token=settings.bearer_token,
+            timeout=settings.timeout,
+            max_body_bytes=settings.max_body_bytes,
+        )
+        self.url = self._api.url
+        self.external_url = public_address(settings.external_url, "AGENT_SRE_PROMETHEUS_EXTERNAL_URL") or self.url
 
     async def aclose(self) -> None:
         """Closes the connections. Safe to call twice."""
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
+        await self._api.aclose()
 
     async def query(self, expression: str, *, at: datetime) -> QueryResult:
         """An instant query: one point per series."""
@@ -170,19 +160,10 @@ class PrometheusClient:
 
     async def check(self, timeout: timedelta) -> SourceHealth:  # noqa: ASYNC109  (the bound is the caller's, as in LanguageModel.check)
         """Asks a real query now, so that a wrong token or a server that still replays its log shows. Never raises."""
-        if not self.url:
-            return SourceHealth(name=NAME, state="off", reason=f"{SETTING} is not set")
-        try:
-            async with asyncio.timeout(timeout.total_seconds()):
-                await self.query("vector(1)", at=datetime.now(UTC))
-                return SourceHealth(name=NAME, state="ok", reason=await self._greeting())
-        except TimeoutError:
-            reason = f"Prometheus at {self.url} did not answer within {timeout.total_seconds():g} s"
-            return SourceHealth(name=NAME, state="error", reason=reason)
-        except AgentSREError as error:
-            return SourceHealth(name=NAME, state="error", reason=str(error))
+        return await self._api.check(NAME, self._greeting, timeout)
 
     async def _greeting(self) -> str:
+        await self.query("vector(1)", at=datetime.now(UTC))
         try:
             return f"Prometheus {await self.version()} answers queries"
         except AgentSREError:  # Thanos and friends need not have the page; the query has already worked
@@ -192,120 +173,18 @@ class PrometheusClient:
     def _patience(self) -> str:
         return f"{max(1, math.ceil(self._settings.timeout.total_seconds()))}s"
 
-    def _client(self) -> httpx2.AsyncClient:
-        # Made on first use: httpx2 takes a quarter of a second to load, and the webhook must not wait for it.
-        if self._http is None:
-            self._http = http_client(
-                base_url=self.url,
-                timeout=self._settings.timeout,
-                headers={"Accept": "application/json", **_authorization(self._settings)},
-                connections=20,
-            )
-        return self._http
-
     async def _call(self, method: str, path: str, fields: dict[str, str]) -> dict[str, Any]:
         """The envelope `{"status": "success", …}` of one call."""
-        import httpx2
-
-        if not self.url:
-            raise BadSetting(f"{SETTING} is not set.", reason="not_configured")
-        try:
-            # The client's own time-outs begin anew with every byte that drips in; this one does not.
-            async with asyncio.timeout(self._settings.timeout.total_seconds()):
-                status, headers, body = await self._exchange(method, path, fields)
-        except (TimeoutError, httpx2.TimeoutException) as error:
-            raise Unavailable(
-                f"Prometheus at {self.url} did not answer {path} within {self._settings.timeout.total_seconds():g} s.", reason="timeout"
-            ) from error
-        except httpx2.DecodingError as error:
-            raise Unavailable(f"Prometheus at {self.url} answered {path} with a body that cannot be unpacked.", reason="garbage") from error
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise Unavailable(f"Prometheus at {self.url} cannot be reached: {self._safe(str(error)) or type(error).__name__}.") from error
-        return self._envelope(path, status, headers, body)
-
-    async def _exchange(self, method: str, path: str, fields: dict[str, str]) -> tuple[int, Mapping[str, str], bytes]:
-        where: dict[str, Any] = {"data": fields} if method == "POST" else {"params": fields}
-        async with self._client().stream(method, path, **where) as response:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > self._settings.max_body_bytes:
-                    raise Rejected(
-                        f"Prometheus' answer to {path} is larger than {self._settings.max_body_bytes // 1024} KiB; it was not read.",
-                        reason="too_large",
-                    )
-            return response.status_code, response.headers, bytes(body)
-
-    def _envelope(self, path: str, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        try:
-            envelope = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            envelope = None
-        if not isinstance(envelope, dict):
-            envelope = {}
-        if 200 <= status < 300 and envelope.get("status") == "success":
+        answer = await self._api.call(method, path, fields)
+        document = answer.json()
+        envelope: dict[str, Any] = document if isinstance(document, dict) else {}
+        if answer.ok and envelope.get("status") == "success":
             return envelope
-        words = self._safe(_string(envelope, "error"))
-        if status in (401, 403):
-            raise Forbidden(f"Prometheus at {self.url} refuses us ({status}){_colon(words)}; check its token.")
-        if status == 429:
-            raise RateLimited(f"Prometheus at {self.url} wants fewer requests{_colon(words)}.", retry_after=_retry_after(headers))
-        if 300 <= status < 400:
-            raise Rejected(
-                f"Prometheus at {self.url} redirects ({status}), which we do not follow; set {SETTING} to the final address.",
-                reason="redirect",
-            )
-        if 400 <= status < 500 or (envelope.get("status") == "error" and status < 500):
-            raise Rejected(f"Prometheus rejected {path} ({status}){_colon(words or self._safe(_start(body)))}.")
-        if status >= 500:
-            reason = "timeout" if envelope.get("errorType") == "timeout" else None
-            raise Unavailable(f"Prometheus at {self.url} answered {path} with {status}{_colon(words)}.", reason=reason)
-        raise Unavailable(f"The server at {self.url} answered {path} with something that is not Prometheus' JSON.", reason="garbage")
-
-    def _safe(self, text: str) -> str:
-        """Words of the other side, fit for a message: one line, no secret that we know, none that looks like one."""
-        for secret in self._secrets:
-            text = text.replace(secret, "<secret>")
-        return one_line(redact(text), 200).rstrip(".")
-
-
-# Settings
-
-
-def _address(url: str, setting: str) -> SplitResult:
-    """The parts of a configured address. Raises BadSetting, never with the address itself: it may hold a password."""
-    try:
-        parts = urlsplit(url.strip())
-        usable = not url.strip() or (parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0)
-    except ValueError:
-        usable = False
-    if not usable or any(character.isspace() for character in url.strip()):
-        raise BadSetting(f"{setting} is not an address; write http://host:9090 or https://host/prefix.")
-    return parts
-
-
-def _without_credentials(address: SplitResult) -> str:
-    return address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/")
-
-
-def _authorization(settings: PrometheusSettings) -> dict[str, str]:
-    """The header that says who we are. Raises BadSetting for a token that cannot be a header."""
-    if settings.bearer_token:
-        if not settings.bearer_token.isascii() or not settings.bearer_token.isprintable():
-            raise BadSetting("AGENT_SRE_PROMETHEUS_BEARER_TOKEN has characters that no header can carry; is there a line break in it?")
-        return {"Authorization": f"Bearer {settings.bearer_token}"}
-    address = urlsplit(settings.url)
-    if address.username is None:
-        return {}
-    pair = f"{unquote(address.username)}:{unquote(address.password or '')}"
-    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
-
-
-def _secrets(settings: PrometheusSettings, address: SplitResult) -> tuple[str, ...]:
-    """Every text that must not show in a message, the longest first."""
-    header = _authorization(settings).get("Authorization", "")
-    known = {settings.bearer_token, header.partition(" ")[2], address.password or "", unquote(address.password or "")}
-    return tuple(sorted((text for text in known if text), key=len, reverse=True))
+        words = _string(envelope, "error")
+        reason = "timeout" if envelope.get("errorType") == "timeout" else None
+        if answer.ok and envelope.get("status") == "error":
+            raise self._api.rejected(path, answer, words)
+        raise self._api.refusal(path, answer, words, reason=reason) or self._api.garbage(path)
 
 
 # Answers: what the other side sends is checked field by field, because a proxy's error page is JSON too, sometimes.
@@ -416,16 +295,3 @@ def _garbage(wanted: str) -> Unavailable:
 
 def _seconds(instant: datetime) -> str:
     return f"{instant.timestamp():.3f}"
-
-
-def _start(body: bytes) -> str:
-    return body[:200].decode(errors="replace")
-
-
-def _colon(words: str) -> str:
-    return f": {words}" if words else ""
-
-
-def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    text = headers.get("Retry-After", "")
-    return timedelta(seconds=min(int(text), 86_400)) if text.isascii() and text.isdigit() and len(text) < 10 else None
