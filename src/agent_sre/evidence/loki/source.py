@@ -185,15 +185,15 @@ class LokiSource:
 
     async def _curve(self, expression: str, window: Window) -> tuple[MetricSeries, ...]:
         """How many lines of the filter each step had. A step without any has 0: Loki leaves it out, and a curve would have a hole there."""
-        step = window.step.total_seconds()
-        start = datetime.fromtimestamp(window.start.timestamp() // step * step + step, UTC)
-        answer = await self._client.counts(count(expression, window.step), start, window.end, window.step)
-        by_step: dict[int, float] = {}
+        step, end = window.step.total_seconds(), window.end.timestamp()
+        number = int((window.end - window.start) / window.step)
+        answer = await self._client.counts(count(expression, window.step), window.end - window.step * (number - 1), window.end, window.step)
+        by_step: dict[int, float] = {}  # counted back from the end; a Loki that moves steps to round times moves them by less than one
         for series in answer:
             for at, value in series.points:
-                by_step[round(at / step)] = by_step.get(round(at / step), 0.0) + value
-        steps = range(round(start.timestamp() / step), int(window.end.timestamp() // step) + 1)
-        points = tuple((number * step, by_step.get(number, 0.0)) for number in steps)[-MAX_POINTS:]
+                place = round((end - at) / step)
+                by_step[place] = by_step.get(place, 0.0) + value
+        points = tuple((end - place * step, by_step.get(place, 0.0)) for place in reversed(range(min(number, MAX_POINTS))))
         return (MetricSeries(labels={}, points=points),) if by_step and points else ()
 
     # Patterns
