@@ -22,6 +22,8 @@ from agent_sre.config.config import Config
 from agent_sre.evidence.alert_source import AlertSource
 from agent_sre.evidence.evidence import EvidenceSet
 from agent_sre.evidence.history import HistorySource
+from agent_sre.evidence.loki.client import LokiClient
+from agent_sre.evidence.loki.source import LokiSource
 from agent_sre.evidence.off import NotBuilt, NotConfigured
 from agent_sre.evidence.playbook import Playbook, load_playbooks, playbook_for
 from agent_sre.evidence.prometheus.client import PrometheusClient
@@ -64,6 +66,7 @@ class App:
     agent: Agent
     model: OllamaModel
     prometheus: PrometheusClient | None
+    loki: LokiClient | None
     sources: Sequence[Checked]
     health: Health
     published: Signal
@@ -93,6 +96,8 @@ class App:
         await self.model.close()
         if self.prometheus is not None:
             await self.prometheus.aclose()
+        if self.loki is not None:
+            await self.loki.aclose()
         self.store.close()
 
     async def _work(self) -> None:
@@ -117,10 +122,12 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
     model = OllamaModel(config.ollama, clock)
     prometheus = PrometheusClient(config.prometheus) if config.prometheus.url else None
     prometheus_source = PrometheusSource(prometheus, clock) if prometheus else NotConfigured("prometheus", "PROMETHEUS_URL")
+    loki = LokiClient(config.loki) if config.loki.url else None
+    loki_source = LokiSource(loki, clock) if loki else NotConfigured("loki", "LOKI_URL")
     agent = Agent(
         store=store,
         clock=clock,
-        sources=(AlertSource(clock), HistorySource(store, clock), prometheus_source),
+        sources=(AlertSource(clock), HistorySource(store, clock), prometheus_source, loki_source),
         playbooks=playbooks,
         model=model,
         budget=Budget(total=config.ollama.total, max_output_tokens=config.ollama.max_output_tokens),
@@ -151,7 +158,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         on_cancelled=worker.cancel,
     )
     sweep = Sweep(store=store, queue=queue, clock=clock, settings=config.investigation, keep_bodies=config.inbox.keep_bodies)
-    checked: Sequence[Checked] = (prometheus_source, *(NotBuilt(name) for name in _NOT_BUILT))
+    checked: Sequence[Checked] = (prometheus_source, loki_source, *(NotBuilt(name) for name in _NOT_BUILT))
     health = Health(
         store=store,
         queue=queue,
@@ -192,6 +199,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         agent=agent,
         model=model,
         prometheus=prometheus,
+        loki=loki,
         sources=checked,
         health=health,
         published=published,
@@ -199,7 +207,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
     )
 
 
-_NOT_BUILT = ("alertmanager", "loki", "kubernetes")
+_NOT_BUILT = ("alertmanager", "kubernetes")
 """Sources that this version cannot ask, whatever is set. `/health` shows them as off."""
 
 

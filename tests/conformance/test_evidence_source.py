@@ -13,9 +13,11 @@ from time import monotonic
 import pytest
 
 from agent_sre.evidence.alert_source import AlertSource
-from agent_sre.evidence.evidence import Evidence, EvidenceSource, Fact, Gap, MetricSeries, Query
+from agent_sre.evidence.evidence import Evidence, EvidenceSource, Fact, Gap, LogPattern, MetricSeries, Query
 from agent_sre.evidence.gather import gather
 from agent_sre.evidence.history import HistorySource
+from agent_sre.evidence.loki.client import LokiClient, LokiSettings
+from agent_sre.evidence.loki.source import LokiSource
 from agent_sre.evidence.off import NotConfigured
 from agent_sre.evidence.prometheus.client import PrometheusClient, PrometheusSettings
 from agent_sre.evidence.prometheus.source import PrometheusSource
@@ -25,6 +27,7 @@ from agent_sre.kit.errors import AgentSREError
 from agent_sre.kit.values import from_json, to_json
 from agent_sre.store.engine import StoreSettings, open_store
 from evidence.builders import NOW, STARTS_AT, an_alert, an_incident
+from fakes.loki import FakeLoki
 from fakes.prometheus import FAULTS, FakePrometheus, FakeSeries, refuse
 
 TOKEN = "s3cr3t-token-for-prometheus"
@@ -65,6 +68,21 @@ async def prometheus_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
 
 
 @contextlib.asynccontextmanager
+async def loki_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
+    async with FakeLoki(tenant="team-a") as fake, contextlib.aclosing(loki_at(fake.url)) as source:
+        for labels in (POD, {"namespace": "shop", "pod": HOSTILE}, {"app": "other"}):
+            for number in range(60):
+                lines = (f"ERROR {HOSTILE} {chr(97 + number % 26) * (1 + number // 26)} password={TOKEN}", "x" * 9_000, "INFO quiet")
+                fake.push(labels, *lines, at=NOW - timedelta(minutes=number % 50, seconds=1), level=HOSTILE)
+        yield source
+
+
+def loki_at(url: str) -> LokiSource:
+    settings = LokiSettings(url=url, tenant="team-a", bearer_token=TOKEN, max_body_bytes=1 << 20)
+    return LokiSource(LokiClient(settings), FakeClock(NOW))
+
+
+@contextlib.asynccontextmanager
 async def unconfigured_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
     yield NotConfigured("prometheus", "PROMETHEUS_URL")
 
@@ -79,6 +97,7 @@ SOURCES: dict[str, Callable[[Path], Opened]] = {
     "history": history_source,
     "history-broken": broken_history_source,
     "prometheus": prometheus_source,
+    "loki": loki_source,
     "off": unconfigured_source,
 }
 
@@ -156,18 +175,21 @@ def check_evidence(evidence: Evidence, query_id: str) -> None:
     assert "\n" not in evidence.url
     series = [item for item in evidence.data if isinstance(item, MetricSeries)]
     facts = [item for item in evidence.data if isinstance(item, Fact)]
+    patterns = [item for item in evidence.data if isinstance(item, LogPattern)]
     assert len(series) <= 20
     assert len(facts) <= 100
+    assert len(patterns) <= 40
+    assert all(len(item.sample) < 540 and TOKEN not in item.sample + item.template for item in patterns)
     assert all(len(item.points) <= 240 for item in series)
     assert len(to_json(Evidence, evidence)) < 500_000
     assert from_json(Evidence, to_json(Evidence, evidence)) == evidence
 
 
-@pytest.mark.parametrize("kind", ["alert", "history", "prometheus"])
+@pytest.mark.parametrize("kind", ["alert", "history", "prometheus", "loki"])
 async def test_a_healthy_source_answers_everything_about_a_usual_alert(kind: str, tmp_path: Path) -> None:
     async with SOURCES[kind](tmp_path) as source:
         for case in ("usual", "down"):
-            found = await gather(INCIDENTS[case], [source], clock=SystemClock(), deadline=timedelta(seconds=5))
+            found = await gather(INCIDENTS[case], [source], clock=FakeClock(NOW), deadline=timedelta(seconds=5))
             assert found.gaps == ()
             assert found.items
 
@@ -205,6 +227,23 @@ async def test_whatever_prometheus_does_the_others_answer_and_the_deadline_holds
         assert gap.reason
         assert from_json(Gap, to_json(Gap, gap)) == gap
     assert len({item.query.id for item in found.items} | {gap.query.id for gap in found.gaps}) == planned
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, "refuse"])
+async def test_whatever_loki_does_the_others_answer_and_the_deadline_holds(fault: str) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        fake = await stack.enter_async_context(FakeLoki(secret=TOKEN, faults={"*": fault}))
+        loki = await stack.enter_async_context(contextlib.aclosing(loki_at(refuse() if fault == "refuse" else fake.url)))
+        deadline = timedelta(seconds=0.3 if fault in ("hang", "slow") else 4)
+        began = monotonic()
+        found = await gather(INCIDENTS["usual"], [loki, AlertSource(FakeClock(NOW))], clock=SystemClock(), deadline=deadline)
+        assert monotonic() - began < deadline.total_seconds() + 0.5
+    assert {item.query.source for item in found.items} == {"alert"}
+    assert [gap.query.kind for gap in found.gaps] == ["errors", "patterns"]
+    for gap in found.gaps:
+        assert TOKEN not in gap.detail
+        assert gap.reason
+        assert from_json(Gap, to_json(Gap, gap)) == gap
 
 
 async def test_no_address_out_of_a_payload_is_ever_called(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 from agent_sre.evidence.alert_source import AlertSource
+from agent_sre.evidence.loki.client import LokiClient, LokiSettings
+from agent_sre.evidence.loki.source import LokiSource
 from agent_sre.evidence.prometheus.client import PrometheusClient, PrometheusSettings
 from agent_sre.evidence.prometheus.source import PrometheusSource
 from agent_sre.kit.clock import FakeClock
@@ -23,11 +25,13 @@ def test_every_source_and_every_kind_of_query_has_a_heading() -> None:
         else:
             headings[name] = []
     prometheus = PrometheusSource(PrometheusClient(PrometheusSettings(url="http://p")), FakeClock(NOW))
+    loki = LokiSource(LokiClient(LokiSettings(url="http://l")), FakeClock(NOW))
     two = an_incident(an_alert("A"), an_alert("B"))
     assert headings == {
         "alert": [query.kind for query in AlertSource(FakeClock(NOW)).plan(two, NOW)],
         "history": ["recurrence", "related"],
         "prometheus": list(prometheus._fetch_by_kind),
+        "loki": list(loki._fetch_by_kind),
     }
 
 
@@ -35,3 +39,9 @@ def test_every_setting_of_prometheus_is_in_the_how_to() -> None:
     page = (DOCS / "how-to" / "prometheus.md").read_text()
     for name in PrometheusSettings.__dataclass_fields__:
         assert "PROMETHEUS_URL" in page if name == "url" else f"`AGENT_SRE_PROMETHEUS_{name.upper()}`" in page, name
+
+
+def test_every_setting_of_loki_is_in_the_how_to() -> None:
+    page = (DOCS / "how-to" / "loki.md").read_text()
+    for name in LokiSettings.__dataclass_fields__:
+        assert "LOKI_URL" in page if name == "url" else f"`AGENT_SRE_LOKI_{name.upper()}`" in page, name

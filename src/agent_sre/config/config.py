@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from agent_sre.alert.inbox import InboxSettings
 from agent_sre.analysis.agent import AgentSettings
 from agent_sre.analysis.llm.ollama import OllamaSettings
+from agent_sre.evidence.loki.client import LokiSettings
 from agent_sre.evidence.prometheus.client import PrometheusSettings
 from agent_sre.incident.correlation import CorrelationSettings
 from agent_sre.investigation.investigation import InvestigationSettings
@@ -33,6 +34,7 @@ class Config:
     inbox: InboxSettings = field(default_factory=InboxSettings)
     investigation: InvestigationSettings = field(default_factory=InvestigationSettings)
     logs: LogSettings = field(default_factory=LogSettings)
+    loki: LokiSettings = field(default_factory=LokiSettings)
     ollama: OllamaSettings = field(default_factory=OllamaSettings)
     playbooks: PlaybookSettings = field(default_factory=PlaybookSettings)
     prometheus: PrometheusSettings = field(default_factory=PrometheusSettings)
