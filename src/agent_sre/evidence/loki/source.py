@@ -165,8 +165,10 @@ class LokiSource:
         facts: list[Data] = [_reach_fact(selection), *_read_facts(read)]
         ran = replace(query, expression=expression, language="logql")
         if not errors:
-            summary = f"no error line in {_reach(selection)} since {_clock(window.start)}"
-            return _evidence(ran, incident, (*facts, *(series or ())), summary, truncated=read.is_sample)
+            whole = "sample of the log" if read.is_sample else "log"
+            return _evidence(
+                ran, incident, (), f"no error line in the {whole} of {_reach(selection)} since {_clock(window.start)}", truncated=read.is_sample
+            )
         total = sum(pattern.count for pattern in errors)
         first = min((pattern.first_at for pattern in errors if pattern.first_at), default=None)
         last = max((pattern.last_at for pattern in errors if pattern.last_at), default=None)
@@ -217,7 +219,7 @@ class LokiSource:
         ran = replace(query, expression=expression, language="logql")
         facts: list[Data] = [_reach_fact(selection), *_read_facts(read)]
         if not (found.lines or (then and then.lines)):
-            return _evidence(ran, incident, tuple(facts), f"no line in {_reach(selection)} since {_clock(window.start)} nor before it")
+            return _evidence(ran, incident, (), f"no line in the log of {_reach(selection)} since {_clock(window.start)}, nor just before")
         if then is None or before is None or not then.lines:
             patterns = found.patterns
             facts.append(Fact(name="comparison", text=_why_not_compared(then, length), values={"compared": False}))
