@@ -29,6 +29,7 @@ class LogLine(NamedTuple):
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _RUNTIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{1,9}(?:Z|[+-][0-9:]{5}) std(?:out|err) [FP] ?")
+_LEADING_TIME = re.compile(r"\A20[0-9]{2}[-/][0-9]{2}[-/][0-9]{2}[T ][0-9:]{5,8}(?:[.,][0-9]+)?(?:Z| ?[+-][0-9]{2}:?[0-9]{2})?")
 _MESSAGE_KEYS = ("message", "msg", "log", "event", "error", "err", "exception", "reason")
 _LEVEL_KEYS = ("level", "severity", "lvl", "levelname", "log.level")
 _TIME_KEYS = ("time", "ts", "timestamp", "@timestamp", "t", "date")
@@ -55,6 +56,11 @@ def program_text(line: str) -> str:
         if line[19:20] == "." and line[29:31] == "Z " and line[20:29].isdigit():
             return line[31:]
     return line
+
+
+def without_time(line: str) -> str:
+    """The line with `<time>` for the instant that it begins with, if it does."""
+    return _LEADING_TIME.sub("<time>", line, count=1) if line[:2] == "20" else line
 
 
 def _readable(line: str) -> str:

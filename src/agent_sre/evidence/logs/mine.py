@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from agent_sre.alert.subject import Subject
 from agent_sre.evidence.evidence import LogPattern
 from agent_sre.evidence.logs.levels import LEVELS, level_named, level_of
-from agent_sre.evidence.logs.lines import LogLine, flatten, instant_of, program_text
+from agent_sre.evidence.logs.lines import LogLine, flatten, instant_of, program_text, without_time
 from agent_sre.evidence.logs.masking import mask, tidy
 from agent_sre.kit.redact import redact
 from agent_sre.kit.text import cut, one_line
@@ -149,11 +149,13 @@ class _Counter:
 
     def add(self, batch: Sequence[str | LogLine]) -> None:
         """Counts some lines."""
-        texts = [line if isinstance(line, str) else line[0] for line in batch]
-        readable = flatten(texts)
-        masked_lines = mask("\n".join(readable)).split("\n")
-        places = _places(masked_lines) if isinstance(batch[0], str) else _places_by_time(masked_lines, batch)
-        for masked, (count, first, last) in places.items():
+        readable = flatten([line if isinstance(line, str) else line[0] for line in batch])
+        # Programs repeat themselves word for word but for the time in front: without it, half of what real logs say needs no masking.
+        bare = [without_time(line) for line in readable]
+        places = _places(bare) if isinstance(batch[0], str) else _places_by_time(bare, batch)
+        if not places:
+            return
+        for masked, (count, first, last) in _merged(mask("\n".join(places)).split("\n"), places.values(), batch).items():
             template = tidy(masked)
             group = self.groups.get(template)
             if group is None:
@@ -184,36 +186,60 @@ class _Counter:
         return None if instant is None else instant.timestamp()
 
 
-def _places(masked_lines: Sequence[str]) -> dict[str, list[int]]:
-    """How many there are of each masked line, and the indices of its first and its last. Runs for every line, so it does no more than that."""
+def _places(lines: Sequence[str]) -> dict[str, list[int]]:
+    """How many there are of each line, and the indices of its first and its last. Runs for every line, so it does no more than that."""
     places: dict[str, list[int]] = {}
-    for index, masked in enumerate(masked_lines):
-        if masked:
-            place = places.get(masked)
+    for index, line in enumerate(lines):
+        if line:
+            place = places.get(line)
             if place is None:
-                places[masked] = [1, index, index]
+                places[line] = [1, index, index]
             else:
                 place[0] += 1
                 place[2] = index
     return places
 
 
-def _places_by_time(masked_lines: Sequence[str], batch: Sequence[str | LogLine]) -> dict[str, list[int]]:
+def _places_by_time(lines: Sequence[str], batch: Sequence[str | LogLine]) -> dict[str, list[int]]:
     """`_places` for lines of several streams, one stream behind the other: the earliest and the latest by the source's own time."""
-    times = [line.at or 0.0 if isinstance(line, LogLine) else 0.0 for line in batch]
     places: dict[str, list[int]] = {}
-    for index, masked in enumerate(masked_lines):
-        if masked:
-            place = places.get(masked)
+    for index, line in enumerate(lines):
+        if line:
+            place = places.get(line)
             if place is None:
-                places[masked] = [1, index, index]
+                places[line] = [1, index, index]
             else:
                 place[0] += 1
-                if times[index] < times[place[1]]:
-                    place[1] = index
-                elif times[index] >= times[place[2]]:
-                    place[2] = index
+                _widen(place, index, index, batch)
     return places
+
+
+def _merged(masked_lines: Sequence[str], places: Iterable[list[int]], batch: Sequence[str | LogLine]) -> dict[str, list[int]]:
+    """The places of lines that are alike once they are masked, as one."""
+    merged: dict[str, list[int]] = {}
+    for masked, (count, first, last) in zip(masked_lines, places, strict=True):
+        place = merged.get(masked)
+        if place is None:
+            merged[masked] = [count, first, last]
+        else:
+            place[0] += count
+            _widen(place, first, last, batch)
+    return merged
+
+
+def _widen(place: list[int], first: int, last: int, batch: Sequence[str | LogLine]) -> None:
+    """Takes in another first and last line, by the source's time where it knows it, else by their order."""
+    if _is_earlier(batch, first, place[1]):
+        place[1] = first
+    if _is_earlier(batch, place[2], last):
+        place[2] = last
+
+
+def _is_earlier(batch: Sequence[str | LogLine], left: int, right: int) -> bool:
+    one, other = batch[left], batch[right]
+    if isinstance(one, str) or isinstance(other, str) or one.at is None or other.at is None:
+        return left < right
+    return one.at < other.at
 
 
 def _batches(lines: Iterable[str | LogLine]) -> Iterator[list[str | LogLine]]:
