@@ -6,17 +6,22 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+from agent_sre.alert.subject import Subject
+from agent_sre.evidence.logs.mine import mine
 from bench import gather
-from bench.bodies import HEADERS, body, fingerprint
+from bench.bodies import HEADERS, body, fingerprint, log_lines
 from bench.processes import REPOSITORY, ask, free_port, running, serving
 from bench.server import MODES
 
@@ -34,6 +39,7 @@ def main() -> None:
     throughput(runs, seconds=1.0 if arguments.quick else 3.0)
     reports(runs, alerts=10 if arguments.quick else 40)
     evidence(times=10 if arguments.quick else 40)
+    mining(runs, lines=50_000 if arguments.quick else 200_000)
     footprint(runs, idle_seconds=5.0)
     single_steps(runs)
 
@@ -164,6 +170,26 @@ def _must(answer: tuple[int, bytes]) -> bytes:
     if answer[0] != 200:
         raise SystemExit(f"HTTP {answer[0]}: {answer[1][:200].decode(errors='replace')}")
     return answer[1]
+
+
+def mining(runs: int, *, lines: int) -> None:
+    """How many log lines a second become patterns on one core, beside the least that anybody could do with them."""
+    section(f"Log mining, {lines:,} lines of four formats, CPU time of one core")
+    text, rates, ratios = log_lines(lines), [], []
+    for _ in range(runs):
+        least = _cpu_seconds(lambda: Counter(re.sub("[0-9]+", "<n>", line) for line in text))
+        ours = _cpu_seconds(lambda: mine(text, subject=Subject(kind="Pod", name="bench"), now=datetime.now(UTC)))
+        rates.append(lines / ours)
+        ratios.append(least / ours)
+    line("one regular expression a line, and a Counter", lines / least, " lines/s")
+    line("mine", median(rates), " lines/s", goal("rate", median(rates), ">=", 50_000, " lines/s"))
+    line("of the least", median(ratios), "", digits=2)
+
+
+def _cpu_seconds(work: Callable[[], object]) -> float:
+    started = time.process_time()
+    work()
+    return time.process_time() - started
 
 
 def footprint(runs: int, *, idle_seconds: float) -> None:

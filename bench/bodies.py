@@ -1,4 +1,4 @@
-"""Webhook bodies of the size and shape that kube-prometheus makes: about 860 bytes an alert."""
+"""What is put in: webhook bodies as kube-prometheus makes them (about 860 bytes an alert), and log lines."""
 
 from __future__ import annotations
 
@@ -57,3 +57,15 @@ def _alert(group: int, number: int, common: dict[str, str]) -> dict[str, object]
         "_waiting_reason%5B5m%5D%29+%3E%3D+1&g0.tab=1",
         "fingerprint": fingerprint(group, number),
     }
+
+
+def log_lines(count: int) -> list[str]:
+    """Lines of a web service, an access log, a JSON logger and klog, no two alike."""
+    formats = (
+        "2026-11-23T06:40:{s:02}.123Z INFO GET /api/v1/users/{n}/{u} status=200 took {f:.2f}ms from 10.0.0.{b}",
+        '10.0.0.{b} - - [23/Nov/2026:06:40:{s:02} +0000] "GET /cart/{n} HTTP/1.1" 502 {n} "-" "curl/8.{b}"',
+        '{{"ts":"2026-11-23T06:40:{s:02}Z","level":"error","msg":"timeout acquiring connection {n} of pool orders","trace":"{u}"}}',
+        "E1123 06:40:{s:02}.123456       1 reflector.go:{b}] failed to list *v1.Pod: Get https://10.0.0.{b}/api: dial tcp: connection refused",
+    )
+    numbers = range(count)
+    return [formats[n % 4].format(n=n, s=n % 60, f=n / 7, b=n % 250, u=f"{n:08x}-4b1e-4c53-9d5a-{n:012x}") for n in numbers]

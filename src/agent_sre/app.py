@@ -25,7 +25,9 @@ from agent_sre.evidence.alertmanager.source import AlertmanagerSource
 from agent_sre.evidence.evidence import EvidenceSet
 from agent_sre.evidence.history import HistorySource
 from agent_sre.evidence.kubernetes.source import KubernetesSource, kubernetes_source
-from agent_sre.evidence.off import NotBuilt, NotConfigured
+from agent_sre.evidence.loki.client import LokiClient
+from agent_sre.evidence.loki.source import LokiSource
+from agent_sre.evidence.off import NotConfigured
 from agent_sre.evidence.playbook import Playbook, load_playbooks, playbook_for
 from agent_sre.evidence.prometheus.client import PrometheusClient
 from agent_sre.evidence.prometheus.source import PrometheusSource
@@ -71,6 +73,7 @@ class App:
     prometheus: PrometheusClient | None
     kubernetes: KubernetesSource | NotConfigured
     alertmanager: AlertmanagerClient | None
+    loki: LokiClient | None
     sources: Sequence[Checked]
     health: Health
     published: Signal
@@ -105,6 +108,8 @@ class App:
         await self.kubernetes.aclose()
         if self.alertmanager is not None:
             await self.alertmanager.aclose()
+        if self.loki is not None:
+            await self.loki.aclose()
         self.store.close()
 
     async def _work(self) -> None:
@@ -132,10 +137,12 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
     alertmanager = AlertmanagerClient(config.alertmanager) if config.alertmanager.url else None
     alertmanager_source = AlertmanagerSource(alertmanager, store, clock) if alertmanager else NotConfigured("alertmanager", "ALERTMANAGER_URL")
     kubernetes = kubernetes_source(config.kubernetes, clock)
+    loki = LokiClient(config.loki) if config.loki.url else None
+    loki_source = LokiSource(loki, clock) if loki else NotConfigured("loki", "LOKI_URL")
     agent = Agent(
         store=store,
         clock=clock,
-        sources=(AlertSource(clock), HistorySource(store, clock), alertmanager_source, prometheus_source, kubernetes),
+        sources=(AlertSource(clock), HistorySource(store, clock), alertmanager_source, prometheus_source, kubernetes, loki_source),
         playbooks=playbooks,
         model=model,
         budget=Budget(total=config.ollama.total, max_output_tokens=config.ollama.max_output_tokens),
@@ -166,7 +173,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         on_cancelled=worker.cancel,
     )
     sweep = Sweep(store=store, queue=queue, clock=clock, settings=config.investigation, keep_bodies=config.inbox.keep_bodies)
-    checked: Sequence[Checked] = (prometheus_source, alertmanager_source, kubernetes, *(NotBuilt(name) for name in _NOT_BUILT))
+    checked: Sequence[Checked] = (prometheus_source, alertmanager_source, kubernetes, loki_source)
     health = Health(
         store=store,
         queue=queue,
@@ -220,15 +227,12 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         prometheus=prometheus,
         kubernetes=kubernetes,
         alertmanager=alertmanager,
+        loki=loki,
         sources=checked,
         health=health,
         published=published,
         web=web,
     )
-
-
-_NOT_BUILT = ("loki",)
-"""Sources that this version cannot ask, whatever is set. `/health` shows them as off."""
 
 
 def rules_without_evidence(playbooks: Sequence[Playbook]) -> RulesReport:

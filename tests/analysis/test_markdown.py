@@ -17,11 +17,11 @@ from markdown_it.token import Token
 from agent_sre.alert.subject import Subject
 from agent_sre.analysis.analysis import Analysis, Horizon, InvestigationQuery, Recommendation
 from agent_sre.analysis.markdown import analysis_json, code, escape, prose, to_markdown
-from agent_sre.evidence.evidence import Evidence, Fact, Gap, MetricSeries, Query
+from agent_sre.evidence.evidence import Change, Dependency, Evidence, Fact, Gap, KubernetesObject, LogPattern, MetricSeries, Query
 from agent_sre.finding.finding import Confidence, Hypothesis
 from agent_sre.kit.text import one_line
 from fakes.hostile import HOSTILE, HOSTILE_MARKDOWN
-from fakes.incidents import cart_analysis
+from fakes.incidents import cart_analysis, world_view
 
 NOW = datetime(2026, 11, 23, 6, 40, tzinfo=UTC)
 PARSER = MarkdownIt("commonmark", {"html": False})
@@ -58,7 +58,14 @@ def analysis_of(word: Callable[[], str]) -> Analysis:
     subject = Subject(kind="Pod", name=word())
     query = Query(id="E01", source=word(), kind=word(), expression=word(), purpose=word())
     fact = Fact(name=word(), text=word(), values={word(): word()})
-    evidence = Evidence(id="E01", query=query, subject=subject, data=(fact,), summary=word(), collected_at=NOW, took=timedelta(0), url=word())
+    pattern = LogPattern(
+        template=word(), level=word(), subject=subject, count=3, count_before=0, first_at=NOW, last_at=None, sample=f"sample {word()}"
+    )
+    thing = KubernetesObject(kind=word(), namespace=word(), name=word(), manifest={"status": {"phase": f"phase {word()}", word(): word()}})
+    change = Change(at=None, kind=word(), subject=subject, text=word(), who=f"who {word()}", diff=(f"- {word()}", f"+ {word()}", word()))
+    edge = Dependency(source=word(), destination=word(), via=word())
+    data = (fact, pattern, thing, change, edge)
+    evidence = Evidence(id="E01", query=query, subject=subject, data=data, summary=word(), collected_at=NOW, took=timedelta(0), url=word())
     return Analysis(
         task_type=word(),
         title=word(),
@@ -254,6 +261,30 @@ def test_a_part_without_text_is_left_out() -> None:
     assert "**Potential Root Causes:**\n\n1. the disk" in alone
 
 
+def test_changes_patterns_objects_and_dependencies_are_told_with_their_citation() -> None:
+    analysis = world_view().analysis
+    assert analysis is not None
+    markdown = to_markdown(analysis)
+    for line in (
+        "- [E08] new error ×148, 0 before, 0 the day before: `ERROR cache: cannot allocate <n> entries of <n> bytes`, for example `ERROR cache: "
+        "cannot allocate 2097152 entries of 64 bytes`",
+        "- [E08] vanished info ×0, 12 before: `INFO warm-up finished in <n> s`, for example `INFO warm-up finished in 4 s`",
+        "- [E09] Pod `shop/cart-7d9c5b6f4-x2lqn`: Running on worker-3; cart: waiting CrashLoopBackOff, 11 restarts, last OOMKilled (exit 137)",
+        "- [E10] 2026-11-23T06:18:11Z: image of container cart: 2.4.0 → 2.4.1 (Deployment shop/cart), by `flux`: `- image: shop/cart:2.4.0`; "
+        "`+ image: shop/cart:2.4.1`; `+ env CACHE_ENTRIES=2097152`",
+        "- [E11] `checkout` → `cart` (mesh)",
+    ):
+        assert line in markdown.splitlines()
+    assert "GET /cart" not in markdown, "what is as it was is in the JSON"
+    assert "worker-3`:" not in markdown, "an object of which nothing is known is not listed"
+
+
+def test_the_answer_to_a_log_text_does_not_tell_of_its_patterns_twice() -> None:
+    analysis = world_view().analysis
+    assert analysis is not None
+    assert "**Log patterns:**" not in to_markdown(replace(analysis, task_type="logs"))
+
+
 # analysis_json
 
 
@@ -289,3 +320,17 @@ def test_long_series_are_thinned_keep_their_newest_point_and_hold_no_nan() -> No
     assert document["truncated"] is True
     nan = replace(item, data=(replace(series, points=((1.0, math.nan), (2.0, math.inf))),))
     assert analysis_json(replace(cart_analysis(), evidence=(nan,)))["evidence"][0]["series"][0]["points"] == [[1.0, None], [2.0, None]]
+
+
+def test_the_json_has_every_kind_of_evidence() -> None:
+    analysis = world_view().analysis
+    assert analysis is not None
+    found = {item["id"]: item for item in analysis_json(analysis)["evidence"]}
+    pattern = found["E08"]["log_patterns"][0]
+    assert (pattern["new"], pattern["vanished"], pattern["count"], pattern["count_before"]) == (True, False, 148, 0)
+    assert pattern["first_at"] == "2026-11-23T06:28:11.000000Z"
+    pod = found["E09"]["objects"][0]
+    assert (pod["kind"], pod["name"], pod["fields"]["spec.nodeName"]) == ("Pod", "cart-7d9c5b6f4-x2lqn", "worker-3")
+    assert "manifest" not in pod
+    assert [change["at"] for change in found["E10"]["changes"]] == ["2026-11-23T06:18:11.000000Z", None]
+    assert found["E11"]["dependencies"][0] == {"source": "checkout", "destination": "cart", "via": "mesh"}

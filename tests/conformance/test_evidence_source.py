@@ -15,11 +15,13 @@ import pytest
 from agent_sre.evidence.alert_source import AlertSource
 from agent_sre.evidence.alertmanager.client import AlertmanagerClient, AlertmanagerSettings
 from agent_sre.evidence.alertmanager.source import AlertmanagerSource
-from agent_sre.evidence.evidence import Evidence, EvidenceSource, Fact, Gap, MetricSeries, Query
+from agent_sre.evidence.evidence import Evidence, EvidenceSource, Fact, Gap, LogPattern, MetricSeries, Query
 from agent_sre.evidence.gather import gather
 from agent_sre.evidence.history import HistorySource
 from agent_sre.evidence.kubernetes.client import KubernetesClient, KubernetesSettings
 from agent_sre.evidence.kubernetes.source import KubernetesSource
+from agent_sre.evidence.loki.client import LokiClient, LokiSettings
+from agent_sre.evidence.loki.source import LokiSource
 from agent_sre.evidence.off import NotConfigured
 from agent_sre.evidence.prometheus.client import PrometheusClient, PrometheusSettings
 from agent_sre.evidence.prometheus.source import PrometheusSource
@@ -32,6 +34,7 @@ from evidence.builders import NOW, STARTS_AT, an_alert, an_incident
 from fakes.alertmanager import FakeAlertmanager, a_silence
 from fakes.kubernetes import FAULTS as KUBERNETES_FAULTS
 from fakes.kubernetes import FakeKubernetes, a_pod, an_event, an_object, write_kubeconfig
+from fakes.loki import FakeLoki
 from fakes.prometheus import FAULTS, FakePrometheus, FakeSeries, refuse
 
 TOKEN = "s3cr3t-token-for-prometheus"
@@ -110,6 +113,21 @@ def alertmanager_at(url: str, store: Store) -> AlertmanagerSource:
 
 
 @contextlib.asynccontextmanager
+async def loki_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
+    async with FakeLoki(tenant="team-a") as fake, contextlib.aclosing(loki_at(fake.url)) as source:
+        for labels in (POD, {"namespace": "shop", "pod": HOSTILE}, {"app": "other"}):
+            for number in range(60):
+                lines = (f"ERROR {HOSTILE} {chr(97 + number % 26) * (1 + number // 26)} password={TOKEN}", "x" * 9_000, "INFO quiet")
+                fake.push(labels, *lines, at=NOW - timedelta(minutes=number % 50, seconds=1), level=HOSTILE)
+        yield source
+
+
+def loki_at(url: str) -> LokiSource:
+    settings = LokiSettings(url=url, tenant="team-a", bearer_token=TOKEN, max_body_bytes=1 << 20)
+    return LokiSource(LokiClient(settings), FakeClock(NOW))
+
+
+@contextlib.asynccontextmanager
 async def unconfigured_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
     yield NotConfigured("prometheus", "PROMETHEUS_URL")
 
@@ -132,6 +150,7 @@ SOURCES: dict[str, Callable[[Path], Opened]] = {
     "prometheus": prometheus_source,
     "kubernetes": kubernetes_source,
     "alertmanager": alertmanager_source,
+    "loki": loki_source,
     "off": unconfigured_source,
 }
 
@@ -210,19 +229,21 @@ def check_evidence(evidence: Evidence, query_id: str) -> None:
     assert "\n" not in evidence.url
     series = [item for item in evidence.data if isinstance(item, MetricSeries)]
     facts = [item for item in evidence.data if isinstance(item, Fact)]
+    patterns = [item for item in evidence.data if isinstance(item, LogPattern)]
     assert len(series) <= 60
     assert len(facts) <= 100
+    assert len(patterns) <= 40
+    assert all(len(item.sample) < 540 and TOKEN not in item.sample + item.template for item in patterns)
     assert all(len(item.points) <= 240 for item in series)
     assert len(to_json(Evidence, evidence)) < 600_000
     assert from_json(Evidence, to_json(Evidence, evidence)) == evidence
 
 
-@pytest.mark.parametrize("kind", ["alert", "history", "prometheus", "kubernetes"])
-@pytest.mark.parametrize("kind", ["alert", "history", "prometheus", "alertmanager"])
+@pytest.mark.parametrize("kind", ["alert", "history", "prometheus", "kubernetes", "alertmanager", "loki"])
 async def test_a_healthy_source_answers_everything_about_a_usual_alert(kind: str, tmp_path: Path) -> None:
     async with SOURCES[kind](tmp_path) as source:
         for case in ("usual", "down"):
-            found = await gather(INCIDENTS[case], [source], clock=SystemClock(), deadline=timedelta(seconds=5))
+            found = await gather(INCIDENTS[case], [source], clock=FakeClock(NOW), deadline=timedelta(seconds=5))
             assert found.gaps == ()
             assert found.items
 
@@ -296,6 +317,19 @@ async def test_whatever_alertmanager_does_the_others_answer_and_the_deadline_hol
     store.close()
     assert {item.query.source for item in found.items} == {"alert"}
     assert [gap.query.kind for gap in found.gaps] == ["firing", "silences"]
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, "refuse"])
+async def test_whatever_loki_does_the_others_answer_and_the_deadline_holds(fault: str) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        fake = await stack.enter_async_context(FakeLoki(secret=TOKEN, faults={"*": fault}))
+        loki = await stack.enter_async_context(contextlib.aclosing(loki_at(refuse() if fault == "refuse" else fake.url)))
+        deadline = timedelta(seconds=0.3 if fault in ("hang", "slow") else 4)
+        began = monotonic()
+        found = await gather(INCIDENTS["usual"], [loki, AlertSource(FakeClock(NOW))], clock=SystemClock(), deadline=deadline)
+        assert monotonic() - began < deadline.total_seconds() + 0.5
+    assert {item.query.source for item in found.items} == {"alert"}
+    assert [gap.query.kind for gap in found.gaps] == ["errors", "patterns"]
     for gap in found.gaps:
         assert TOKEN not in gap.detail
         assert gap.reason

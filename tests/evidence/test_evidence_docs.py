@@ -11,6 +11,8 @@ from agent_sre.evidence.alertmanager.source import AlertmanagerSource
 from agent_sre.evidence.kubernetes.client import KubernetesSettings
 from agent_sre.evidence.kubernetes.plan import LOGS
 from agent_sre.evidence.kubernetes.resources import RESOURCES
+from agent_sre.evidence.loki.client import LokiClient, LokiSettings
+from agent_sre.evidence.loki.source import LokiSource
 from agent_sre.evidence.prometheus.client import PrometheusClient, PrometheusSettings
 from agent_sre.evidence.prometheus.source import PrometheusSource
 from agent_sre.kit.clock import FakeClock
@@ -31,6 +33,7 @@ def test_every_source_and_every_kind_of_query_has_a_heading(tmp_path: Path) -> N
     prometheus = PrometheusSource(PrometheusClient(PrometheusSettings(url="http://p")), FakeClock(NOW))
     store = open_store(StoreSettings(database_url=f"sqlite:///{tmp_path / 'docs.db'}"))
     alertmanager = AlertmanagerSource(AlertmanagerClient(AlertmanagerSettings(url="http://a")), store, FakeClock(NOW))
+    loki = LokiSource(LokiClient(LokiSettings(url="http://l")), FakeClock(NOW))
     two = an_incident(an_alert("A"), an_alert("B"))
     assert headings == {
         "alert": [query.kind for query in AlertSource(FakeClock(NOW)).plan(two, NOW)],
@@ -38,6 +41,7 @@ def test_every_source_and_every_kind_of_query_has_a_heading(tmp_path: Path) -> N
         "prometheus": list(prometheus._fetch_by_kind),
         "kubernetes": [*(plural for plural in RESOURCES if plural != "endpointslices"), LOGS],
         "alertmanager": list(alertmanager._fetch_by_kind),
+        "loki": list(loki._fetch_by_kind),
     }
     store.close()
 
@@ -58,3 +62,9 @@ def test_every_setting_of_alertmanager_is_in_the_how_to() -> None:
     page = (DOCS / "how-to" / "alertmanager-api.md").read_text()
     for name in AlertmanagerSettings.__dataclass_fields__:
         assert "ALERTMANAGER_URL" in page if name == "url" else f"`AGENT_SRE_ALERTMANAGER_{name.upper()}`" in page, name
+
+
+def test_every_setting_of_loki_is_in_the_how_to() -> None:
+    page = (DOCS / "how-to" / "loki.md").read_text()
+    for name in LokiSettings.__dataclass_fields__:
+        assert "LOKI_URL" in page if name == "url" else f"`AGENT_SRE_LOKI_{name.upper()}`" in page, name

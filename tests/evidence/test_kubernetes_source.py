@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ from agent_sre.alert.subject import Subject
 from agent_sre.evidence.evidence import Evidence, EvidenceSet, KubernetesObject, LogPattern
 from agent_sre.evidence.gather import gather
 from agent_sre.evidence.kubernetes.client import KubernetesClient, KubernetesSettings
-from agent_sre.evidence.kubernetes.container_logs import MAX_LOGS, PatternsOf, containers_to_read, error_lines, split_line
+from agent_sre.evidence.kubernetes.container_logs import MAX_LOGS, containers_to_read
 from agent_sre.evidence.kubernetes.objects import object_of
 from agent_sre.evidence.kubernetes.resources import RESOURCES
 from agent_sre.evidence.kubernetes.source import MAX_BYTES, KubernetesSource, as_endpoints, kubernetes_source
@@ -64,9 +63,9 @@ def world() -> list[dict[str, Any]]:
 
 
 @contextlib.asynccontextmanager
-async def source_of(fake: FakeKubernetes, folder: Path, *, patterns_of: PatternsOf = error_lines, **settings: Any) -> AsyncIterator[KubernetesSource]:
+async def source_of(fake: FakeKubernetes, folder: Path, **settings: Any) -> AsyncIterator[KubernetesSource]:
     client = KubernetesClient(KubernetesSettings(kubeconfig=fake.kubeconfig(folder), **settings))
-    async with contextlib.aclosing(KubernetesSource(client, FakeClock(NOW), patterns_of=patterns_of)) as source:
+    async with contextlib.aclosing(KubernetesSource(client, FakeClock(NOW))) as source:
         yield source
 
 
@@ -190,27 +189,13 @@ async def test_the_log_before_the_last_restart_is_read_with_its_commands(tmp_pat
         fake.logs["shop", POD, "cart", True] = PANIC * 3 + "2026-11-23T06:40:12.000000001Z listening\n"
         previous, now = answers(await ask(source), "logs")
     assert previous.query.expression == f"kubectl logs -n shop {POD} -c cart --timestamps --previous"
-    assert previous.summary == f"1 pattern in 4 lines before the last restart of {POD}/cart"
-    (pattern,) = previous.data
+    assert previous.summary == f"2 patterns in 4 lines before the last restart of {POD}/cart"
+    pattern = previous.data[0]
     assert isinstance(pattern, LogPattern)
-    assert (pattern.template, pattern.count) == ("panic: cannot connect to <num>.<num>.<num>.<num>:<num>", 3)
+    assert (pattern.template, pattern.level, pattern.count) == ("panic: cannot connect to <ip>", "fatal", 3)
     assert pattern.subject == Subject(kind="Pod", name=POD, namespace="shop", container="cart", node="worker-1")
     assert pattern.first_at is not None
     assert now.data == ()
-
-
-async def test_a_miner_that_was_plugged_in_gets_the_lines_in_a_thread(tmp_path: Path) -> None:
-    seen: list[tuple[int, Sequence[str], Subject]] = []
-
-    def miner(lines: Sequence[str], subject: Subject) -> tuple[LogPattern, ...]:
-        seen.append((threading.get_ident(), lines, subject))
-        return ()
-
-    async with FakeKubernetes(objects=world()) as fake, source_of(fake, tmp_path, patterns_of=miner) as source:
-        fake.logs["shop", POD, "cart", True] = PANIC
-        await ask(source)
-    assert [lines for _, lines, _ in seen if lines] == [[PANIC.rstrip("\n")]]
-    assert all(thread != threading.get_ident() for thread, _, _ in seen)
 
 
 async def test_pods_are_listed_once_for_three_questions(tmp_path: Path) -> None:
@@ -254,16 +239,6 @@ def test_no_more_than_the_worst_logs_are_read() -> None:
     pods = [item for number in range(30) if (item := object_of(a_pod(f"x-{number}", app="x", ready=False)))]
     found, more = containers_to_read(pods, Subject(kind="Namespace", name="shop", namespace="shop"), previous=False)
     assert (len(found), more) == (MAX_LOGS, True)
-
-
-def test_lines_alike_but_for_their_numbers_are_one_pattern_without_secrets() -> None:
-    subject = Subject(kind="Pod", name="x")
-    lines = [PANIC.rstrip(), PANIC.rstrip().replace("9:", "10:"), "no stamp: error password=hunter2", "fine"]
-    first, second = error_lines(lines, subject)
-    assert (first.count, second.count) == (2, 1)
-    assert second.sample == "no stamp: error password=<secret>"
-    assert second.first_at is None
-    assert split_line("2026-13-99T error") == (None, "2026-13-99T error")
 
 
 # Off

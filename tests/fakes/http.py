@@ -25,6 +25,15 @@ FAULTS = (
 """Every way in which a server can fail, but for `refuse`, which needs no server."""
 
 
+class Refusal(Exception):
+    """What `reply` raises where a real server would say no, with the body as it would say it."""
+
+    def __init__(self, status: int, body: str) -> None:
+        super().__init__(body)
+        self.status = status
+        self.body = body
+
+
 @dataclass(frozen=True)
 class RecordedRequest:
     """What came in. `form` holds the last value of each field of a POST body or of the query string, `fields` all of them."""
@@ -108,7 +117,11 @@ class FakeServer:
         self.requests.append(request)
         fault = self.faults.get(path, self.faults.get("*", ""))
         if not fault:
-            await _send(writer, 200, json.dumps(self.reply(request)))
+            try:
+                status, answer = 200, json.dumps(self.reply(request))
+            except Refusal as refusal:
+                status, answer = refusal.status, refusal.body
+            await _send(writer, status, answer)
             return True
         return await self._fail(fault, writer)
 

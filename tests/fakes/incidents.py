@@ -4,6 +4,7 @@
     cart_timeline()      from the rollout's first crash to the report
     cart_analysis()      evidence with series and facts, gaps, hypotheses, recommendations
     cart_view(stage)     all of it as the page wants it, at any stage
+    world_view()         the same with evidence of every other kind: log patterns, objects, changes, dependencies
     incident_rows(n)     a list of n incidents of all severities, states and stages
 
 Everything is fixed: the same call gives the same value, and NOW is the instant at which a test looks.
@@ -18,7 +19,19 @@ from agent_sre.alert.alert import AlertStatus, Severity, fingerprint_of
 from agent_sre.alert.subject import Subject
 from agent_sre.analysis.analysis import RULES, Analysis, Horizon, InvestigationQuery, Recommendation
 from agent_sre.analysis.markdown import to_markdown
-from agent_sre.evidence.evidence import Evidence, Fact, Gap, MetricSeries, Query, Window
+from agent_sre.evidence.evidence import (
+    Change,
+    Data,
+    Dependency,
+    Evidence,
+    Fact,
+    Gap,
+    KubernetesObject,
+    LogPattern,
+    MetricSeries,
+    Query,
+    Window,
+)
 from agent_sre.finding.finding import Confidence, Hypothesis
 from agent_sre.incident.incident import Incident, IncidentStatus, MemberAlert, TimelineEntry
 from agent_sre.web.pages import IncidentRow, IncidentView, Step
@@ -379,6 +392,81 @@ def incident_rows(count: int = 6) -> tuple[IncidentRow, ...]:
     return tuple(rows)
 
 
+def world_view() -> IncidentView:
+    """The complete incident, with log patterns, cluster objects, changes and dependencies among its evidence."""
+    view = cart_view()
+    assert view.analysis is not None
+    analysis = replace(view.analysis, evidence=(*view.analysis.evidence, *world_evidence()))
+    return replace(view, analysis=replace(analysis, markdown=to_markdown(analysis)))
+
+
+def world_evidence() -> tuple[Evidence, ...]:
+    """What sources of logs, of the cluster and of changes would have found."""
+    window = Window(start=TRIGGERED_AT - timedelta(minutes=15), end=TRIGGERED_AT, step=timedelta(minutes=15))
+    selector = '{namespace="shop", app="cart"}'
+    patterns = (
+        _pattern(
+            "ERROR cache: cannot allocate <n> entries of <n> bytes", "error", 148, 0, 0, "ERROR cache: cannot allocate 2097152 entries of 64 bytes"
+        ),
+        _pattern("WARN GC overhead <n> % in pool <text>", "warning", 1_204, 3, 0, 'WARN GC overhead 87 % in pool "old"'),
+        _pattern("INFO GET /cart/<id> <n> ms", "info", 9_810, 41_377, 40_218, "INFO GET /cart/c0ffee01 12 ms"),
+        _pattern("INFO warm-up finished in <n> s", "info", 0, 12, None, "INFO warm-up finished in 4 s"),
+        *(_pattern(f"INFO step {word} done", "info", 40 - number, 39, 41, f"INFO step {word} done") for number, word in enumerate("abcdefgh")),
+    )
+    pod = KubernetesObject(
+        kind="Pod",
+        namespace="shop",
+        name="cart-7d9c5b6f4-x2lqn",
+        manifest={
+            "metadata": {"name": "cart-7d9c5b6f4-x2lqn", "labels": {"app": "cart"}},
+            "spec": {"nodeName": "worker-3", "containers": [{"name": "cart", "image": "shop/cart:2.4.1"}]},
+            "status": {
+                "phase": "Running",
+                "containerStatuses": [
+                    {
+                        "name": "cart", "ready": False, "restartCount": 11, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                        "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
+                    }
+                ],
+            },
+        },
+    )  # fmt: skip
+    deployment = KubernetesObject(
+        kind="Deployment", namespace="shop", name="cart", manifest={"spec": {"replicas": 3}, "status": {"readyReplicas": 1}}
+    )
+    node = KubernetesObject(kind="Node", namespace="", name="worker-3", manifest={})
+    changes = (
+        Change(
+            at=TRIGGERED_AT - timedelta(minutes=22), kind="image", subject=CART, text="image of container cart: 2.4.0 → 2.4.1", who="flux",
+            diff=("  containers:", "- image: shop/cart:2.4.0", "+ image: shop/cart:2.4.1", "+ env CACHE_ENTRIES=2097152"),
+        ),
+        Change(at=None, kind="config", subject=CART, text="ConfigMap cart-env has another hash than the one before"),
+    )  # fmt: skip
+    edges = (Dependency(source="checkout", destination="cart", via="mesh"), Dependency(source="cart", destination="redis", via="service_graph"))
+    return (
+        _evidence("E08", "loki", "patterns", selector, "what it logs now that it did not log before", patterns, "1 new, 1 vanished of 12 kinds",
+                  window=window, language="logql"),
+        _evidence("E09", "kubernetes", "pods", "kubectl --namespace shop get pods", "how its pods are", (pod, deployment, node), "1 of 3 pods ready",
+                  language="bash"),
+        _evidence("E10", "changes", "changes", "changes of the last hour", "what changed before it", changes, "2 changes, the last 22 min before"),
+        _evidence("E11", "prometheus", "edges", "sum by (source, destination) (requests)", "who calls whom", edges, "2 edges", language="promql"),
+    )  # fmt: skip
+
+
+def _pattern(template: str, level: str, count: int, before: int | None, day_before: int | None, sample: str) -> LogPattern:
+    return LogPattern(
+        template=template,
+        level=level,
+        subject=CART,
+        count=count,
+        count_before=before,
+        first_at=TRIGGERED_AT - timedelta(minutes=12),
+        last_at=TRIGGERED_AT - timedelta(seconds=3),
+        sample=sample,
+        count_day_before=day_before,
+    )
+
+
 def _member(
     number: int,
     name: str,
@@ -424,7 +512,7 @@ def _evidence(
     kind: str,
     expression: str,
     purpose: str,
-    data: tuple[MetricSeries | Fact, ...],
+    data: tuple[Data, ...],
     summary: str,
     *,
     window: Window | None = None,

@@ -25,7 +25,7 @@ from agent_sre.web import pages
 from agent_sre.web.pages import IncidentListView, IncidentView, render_docs, render_error, render_incident, render_incidents
 from fakes.dom import elements, skeleton, text
 from fakes.hostile import HOSTILE, HOSTILE_MARKDOWN
-from fakes.incidents import CART, NOW, TRIGGERED_AT, cart_analysis, cart_incident, cart_view, incident_rows
+from fakes.incidents import CART, NOW, TRIGGERED_AT, cart_analysis, cart_incident, cart_view, incident_rows, world_view
 
 T = TypeVar("T")
 
@@ -71,6 +71,7 @@ _OPENAPI = {
 def _all_pages() -> dict[str, str]:
     return {
         "complete": render_incident(cart_view(), now=NOW),
+        "world": render_incident(world_view(), now=NOW),
         "preliminary": render_incident(cart_view("preliminary"), now=NOW),
         "received": render_incident(cart_view("received"), now=NOW),
         "list": render_incidents(incident_rows(8), page=IncidentListView(counts={"triggered": 3}, before=95), now=NOW),
@@ -217,6 +218,51 @@ def test_an_answer_without_data_and_without_words_says_that_nothing_was_found() 
     assert "Nothing was found, which is an answer too." in words
 
 
+def test_log_patterns_show_what_is_new_what_has_vanished_and_how_many_against_before() -> None:
+    words = text(render_incident(world_view(), now=NOW))
+    for expected in (
+        "new error 148 now, 0 before, 0 the day before · 06:28:11 to 06:40:08 ERROR cache: cannot allocate <n> entries of <n> bytes"
+        " one of them ERROR cache: cannot allocate 2097152 entries of 64 bytes",
+        "info 9,810 now, 41,377 before, 40,218 the day before",
+        "vanished info 0 now, 12 before · ",
+        "4 more",
+    ):
+        assert expected in words
+    assert words.count("INFO step a done") == 1, "a sample that says no more than its template is not shown"
+
+
+def test_patterns_of_another_program_say_whose_they_are() -> None:
+    item = world_view().analysis.evidence[7]  # type: ignore[union-attr]  # a complete view has an analysis
+    other = replace(item, subject=replace(CART, name="checkout"))
+    words = text(render_incident(replace(cart_view(), analysis=replace(cart_analysis(), evidence=(other,))), now=NOW))
+    assert "06:40:08 · Deployment shop/cart ERROR cache" in words
+
+
+def test_objects_show_their_state_on_one_line_and_fold_their_fields() -> None:
+    html = render_incident(world_view(), now=NOW)
+    words = text(html)
+    assert (
+        "Pod shop/cart-7d9c5b6f4-x2lqn Running on worker-3; cart: waiting CrashLoopBackOff, 11 restarts, last OOMKilled (exit 137)"
+        " 12 fields status.phase Running"
+    ) in words
+    assert "Deployment shop/cart 1 of 3 ready 2 fields" in words
+    assert "Node worker-3" in words
+    assert "{'" not in words, "no manifest as it stands"
+
+
+def test_changes_show_when_what_who_and_the_difference() -> None:
+    html = render_incident(world_view(), now=NOW)
+    assert "06:18:11 (34 min ago) image Deployment shop/cart image of container cart: 2.4.0 → 2.4.1 by flux" in text(html)
+    assert "when is not known config Deployment shop/cart" in text(html)
+    assert '<span class="removed">- image: shop/cart:2.4.0</span>' in html
+    assert '<span class="added">+ image: shop/cart:2.4.1</span>' in html
+    assert "<span>  containers:</span>" in html
+
+
+def test_dependencies_are_arrows() -> None:
+    assert "checkout → cart mesh cart → redis service graph" in text(render_incident(world_view(), now=NOW))
+
+
 # Reloading
 
 
@@ -358,6 +404,7 @@ def _pages_with(word: str) -> dict[str, str]:
     listing = IncidentListView(status=word, severity=word, text=word, counts={"triggered": 1}, before=5, base_url=word)
     return {
         "incident": render_incident(view, now=NOW),
+        "world": render_incident(_planted(world_view(), word), now=NOW),
         "list": render_incidents(_planted(incident_rows(6), word), page=listing, now=NOW),
         "nothing": render_incidents((), page=IncidentListView(base_url=word), now=NOW),
         "error": render_error(400, word),
@@ -379,8 +426,8 @@ def test_hostile_text_in_every_field_changes_no_element(word: str) -> None:
 @given(st.text(st.characters(exclude_characters="`"), min_size=1, max_size=80).filter(lambda word: word.strip() != "" and ". " not in word))
 @settings(max_examples=40, deadline=None)
 def test_any_text_in_every_field_changes_no_element(word: str) -> None:
-    html = render_incident(_planted(cart_view(), f"x{word}x"), now=NOW)
-    allowed = {element.tag for element in elements(render_incident(cart_view(), now=NOW))}
+    html = render_incident(_planted(world_view(), f"x{word}x"), now=NOW)
+    allowed = {element.tag for element in elements(render_incident(world_view(), now=NOW))}
     assert {element.tag for element in elements(html)} <= allowed
     _assert_safe(html)
 
@@ -499,7 +546,7 @@ def test_assets_are_found_by_name_only_and_carry_their_hash() -> None:
     style = pages.asset("style.css")
     assert style is not None
     assert f'href="/static/style.css?v={style.version}"' in render_error(404, "x")
-    assert len(style.body) < 12_000
+    assert len(style.body) < 13_000
     assert pages.asset("style.css") is style, "read once"
     for name in ("", "../pages.py", "style.css/..", "/etc/passwd", "STYLE.CSS", "base.html"):
         assert pages.asset(name) is None

@@ -15,7 +15,7 @@ from agent_sre.web.pages import IncidentListView, render_docs, render_incident, 
 from fakes.chromium import Answer, chromium, screenshot, server, visit
 from fakes.dom import text
 from fakes.hostile import HOSTILE
-from fakes.incidents import NOW, cart_analysis, cart_incident, cart_view, incident_rows
+from fakes.incidents import NOW, cart_analysis, cart_incident, cart_view, incident_rows, world_view
 
 pytestmark = pytest.mark.real
 
@@ -33,6 +33,7 @@ def _answers() -> dict[str, Answer]:
         "/incidents": render_incidents(incident_rows(8), page=listing, now=NOW),
         "/empty": render_incidents((), page=IncidentListView(), now=NOW),
         "/incidents/118": render_incident(cart_view(), now=NOW),
+        "/world": render_incident(world_view(), now=NOW),
         "/wide": render_incident(_wide(), now=NOW),
         "/docs": render_docs({"paths": {f"/{'long-' * 30}": {"get": {"summary": "x" * 300, "responses": {"200": {"description": "y" * 300}}}}}}),
     }
@@ -101,7 +102,7 @@ def test_the_browser_builds_the_same_elements_from_hostile_text_as_from_ours(sit
     assert re.findall(r"<[a-zA-Z][^\s>/]*", seen.html) == re.findall(r"<[a-zA-Z][^\s>/]*", _answers()["/wide"].body.decode())
 
 
-@pytest.mark.parametrize("path", ["/incidents", "/incidents/118", "/wide", "/empty", "/docs"])
+@pytest.mark.parametrize("path", ["/incidents", "/incidents/118", "/world", "/wide", "/empty", "/docs"])
 def test_nothing_is_wider_than_a_phone(site: tuple[str, list[str]], path: str, tmp_path: Path) -> None:
     seen = visit(f"{site[0]}/measure{path}", tmp_path)
     found = re.search(r"wide (\d+) links (\d+)", seen.html)

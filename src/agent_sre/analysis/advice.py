@@ -13,17 +13,16 @@ from datetime import datetime, timedelta
 
 from agent_sre.alert.subject import Subject, subject_of
 from agent_sre.analysis.analysis import RULES, Analysis, InvestigationQuery, Recommendation
-from agent_sre.analysis.logs import LogClue, LogDigest, LogTemplate, digest
+from agent_sre.analysis.logs import LogClue, LogDigest, digest
 from agent_sre.analysis.parts import cited, finished, queries_of, recommendations_of, said, utc
 from agent_sre.analysis.signals import SystemKind, kind_of
-from agent_sre.evidence.evidence import Evidence, EvidenceSet, Fact, Query
+from agent_sre.evidence.evidence import Evidence, EvidenceSet, LogPattern, Query
 from agent_sre.evidence.playbook import GENERIC, Playbook, PlaybookQuery, PlaybookStep, fill, load_playbooks, render, values_of
 from agent_sre.finding.finding import Confidence, Hypothesis
 from agent_sre.finding.rank import rank
-from agent_sre.kit.times import format_instant
 
 _MOST_TOPICS = 3
-_MOST_SHOWN_TEMPLATES = 8
+_MOST_SHOWN_PATTERNS = 8
 _MOST_CLUES = 6
 _READ_CHARACTERS = 8_000  # of a question; logs are read whole
 _SENTENCE_CHARACTERS = 300  # patterns are searched sentence by sentence: on a long text, one with `.*` would take quadratic time
@@ -102,15 +101,15 @@ def _logs(message: str, playbooks: Sequence[Playbook], now: datetime) -> _Answer
             root_cause="Unknown: there is nothing to read.",
             impact="Not known.",
         )
-    telling = [clue.templates[0] for clue in found.clues[:_MOST_CLUES]]
-    shown = list(dict.fromkeys([*found.templates[:_MOST_SHOWN_TEMPLATES], *telling]))
-    evidence = tuple(_template_evidence(f"E{number:02d}", template, now) for number, template in enumerate(shown, 1))
-    id_by_template = {template.text: item.id for template, item in zip(shown, evidence, strict=True)}
+    telling = [clue.patterns[0] for clue in found.clues[:_MOST_CLUES]]
+    shown = list(dict.fromkeys([*found.patterns[:_MOST_SHOWN_PATTERNS], *telling]))
+    evidence = tuple(_pattern_evidence(f"E{number:02d}", pattern, now) for number, pattern in enumerate(shown, 1))
+    id_by_template = {pattern.template: item.id for pattern, item in zip(shown, evidence, strict=True)}
     hypotheses = tuple(_log_hypothesis(number, clue, found, id_by_template) for number, clue in enumerate(found.clues[:_MOST_CLUES], 1))
     first = [_step("Immediate", f"Check the first cause: {hypotheses[0].check}")] if hypotheses else []
     return _Answer(
         title=f"Log analysis: {found.lines:,} lines, {found.errors:,} of them errors",
-        observations=(_counts(found), *_first_error(found), *(_template_line(item) for item in evidence)),
+        observations=(_counts(found), *_first_error(found), *(_pattern_line(item) for item in evidence)),
         recommendations=recommendations_of(_LOG_STEPS, first=first, evidence_ids=hypotheses[0].supporting if hypotheses else ()),
         root_cause=_log_cause(found, hypotheses, evidence),
         impact=_log_impact(found),
@@ -128,25 +127,13 @@ _LOG_STEPS = (
 )
 
 
-def _template_evidence(evidence_id: str, template: LogTemplate, now: datetime) -> Evidence:
-    level = template.level or "no level"
-    instants = {"first_at": template.first_at, "last_at": template.last_at}
+def _pattern_evidence(evidence_id: str, pattern: LogPattern, now: datetime) -> Evidence:
     return Evidence(
         id=evidence_id,
-        query=Query(id=evidence_id, source="logs", kind="template", expression=template.text, purpose="what the log repeats"),
-        subject=Subject(kind="Log", name=""),
-        data=(
-            Fact(
-                name="template",
-                text=template.sample,
-                values={
-                    "count": template.count,
-                    "level": template.level,
-                    **{name: format_instant(at) if at else None for name, at in instants.items()},
-                },
-            ),
-        ),
-        summary=f"{template.count:,} × {level}: {template.text}",
+        query=Query(id=evidence_id, source="logs", kind="pattern", expression=pattern.template, purpose="what the log repeats"),
+        subject=pattern.subject,
+        data=(pattern,),
+        summary=f"{pattern.count:,} × {pattern.level or 'no level'}: {pattern.template}",
         collected_at=now,
         took=timedelta(0),
     )
@@ -161,23 +148,23 @@ def _counts(found: LogDigest) -> str:
 
 
 def _first_error(found: LogDigest) -> list[str]:
-    errors = [(item.first_at, item.sample) for item in found.templates if item.level in ("fatal", "error") and item.first_at]
+    errors = [(item.first_at, item.sample) for item in found.patterns if item.level in ("fatal", "error") and item.first_at]
     if len(errors) < 2:
         return []
     at, sample = min(errors)
     return [f"The first error, {utc(at)}: “{said(sample, 300)}”"]
 
 
-def _template_line(item: Evidence) -> str:
-    fact = next(data for data in item.data if isinstance(data, Fact))
-    sample = said(fact.text, 300)
+def _pattern_line(item: Evidence) -> str:
+    pattern = next(data for data in item.data if isinstance(data, LogPattern))
+    sample = said(pattern.sample, 300)
     same = sample == said(str(item.query.expression), 300)
     return cited(said(item.summary, 300) + ("" if same else f", for example “{sample}”"), [item.id])
 
 
 def _log_hypothesis(number: int, clue: LogClue, found: LogDigest, id_by_template: Mapping[str, str]) -> Hypothesis:
     share = clue.count / max(1, sum(other.count for other in found.clues))
-    ids = [id_by_template[template.text] for template in clue.templates if template.text in id_by_template]
+    ids = [id_by_template[pattern.template] for pattern in clue.patterns if pattern.template in id_by_template]
     return Hypothesis(
         id=f"H{number}",
         cause=clue.signature.cause,

@@ -17,10 +17,12 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+from agent_sre.alert.subject import describe
 from agent_sre.analysis.analysis import RULES, Analysis, InvestigationQuery, Recommendation
-from agent_sre.evidence.evidence import Evidence, Fact, Gap, MetricSeries
+from agent_sre.evidence.evidence import Change, Dependency, Evidence, Fact, Gap, KubernetesObject, LogPattern, MetricSeries
+from agent_sre.evidence.status import fields_of, status_of
 from agent_sre.finding.finding import Hypothesis
 from agent_sre.kit.text import clean, one_line
 from agent_sre.kit.times import format_instant
@@ -37,6 +39,12 @@ _MOST_QUERIES = 6
 _MOST_SERIES = 5
 _MOST_POINTS = 120
 _MOST_FACTS = 50
+_MOST_ITEMS = 50  # of each further kind, in the JSON of one answer
+_MOST_PATTERNS = 6
+_MOST_CHANGES = 6
+_MOST_OBJECTS = 8
+_MOST_DEPENDENCIES = 8
+_MOST_DIFF = 12
 _JSON_TEXT_LIMIT = 4096
 
 _ESCAPED = str.maketrans({character: f"\\{character}" for character in "\\`*[<~"})
@@ -135,8 +143,64 @@ def _analysis_part(analysis: Analysis) -> list[str]:
         lines += [f"**Impact:** {prose(analysis.impact, citing=True)}", ""]
     lines += [f"**Confidence:** {analysis.confidence.value} – {prose(analysis.confidence_reason, citing=True)}", ""]
     lines += _bullets("Evidence", [f"[{item.id}] {prose(item.summary)}" for item in _cited_only(analysis)])
+    lines += _bullets("Changes", _change_items(analysis))
+    lines += _bullets("Log patterns", _pattern_items(analysis))
+    lines += _bullets("Objects", _object_items(analysis))
+    lines += _bullets("Dependencies", _dependency_items(analysis))
     lines += _bullets("Could not be checked", [_gap_item(gap) for gap in analysis.gaps[:_MOST_GAPS]])
     return lines
+
+
+# What answers are made of, beside their summaries. A text for a phone: the telling ones, the rest is in the JSON.
+
+_T = TypeVar("_T")
+
+
+def _data(analysis: Analysis, kind: type[_T]) -> list[tuple[str, _T]]:
+    """All data of one class, each with the citation of its answer. The answer to a log text has told of its patterns already."""
+    if analysis.task_type == "logs":
+        return []
+    return [(f"[{item.id}] " if _is_id(item.id) else "", one) for item in analysis.evidence for one in item.data if isinstance(one, kind)]
+
+
+def _pattern_items(analysis: Analysis) -> list[str]:
+    urgent = ("fatal", "error", "warning")
+    telling = [(ref, one) for ref, one in _data(analysis, LogPattern) if one.is_new or one.has_vanished or one.level in urgent]
+    telling.sort(key=lambda item: (not item[1].is_new, item[1].has_vanished))
+    return [f"{ref}{_pattern_item(one)}" for ref, one in telling[:_MOST_PATTERNS]]
+
+
+def _pattern_item(one: LogPattern) -> str:
+    mark = "new " if one.is_new else "vanished " if one.has_vanished else ""
+    before = "" if one.count_before is None else f", {one.count_before:,} before"
+    yesterday = "" if one.count_day_before is None else f", {one.count_day_before:,} the day before"
+    sample = "" if one.sample in ("", one.template) else f", for example {code(one.sample)}"
+    return f"{mark}{escape(one.level, 20) if one.level else 'line'} ×{one.count:,}{before}{yesterday}: {code(one.template)}{sample}"
+
+
+def _change_items(analysis: Analysis) -> list[str]:
+    return [f"{ref}{_change_item(one)}" for ref, one in _data(analysis, Change)[:_MOST_CHANGES]]
+
+
+def _change_item(one: Change) -> str:
+    at = f"{format_instant(one.at)[:19]}Z" if one.at else "at an unknown time"
+    who = f", by {code(one.who, 100)}" if one.who else ""
+    diff = "; ".join(code(line, 160) for line in one.diff[:_MOST_DIFF] if line[:2] in ("+ ", "- "))
+    return f"{at}: {escape(one.text, 300)} ({escape(describe(one.subject), 200)}){who}{f': {diff}' if diff else ''}"
+
+
+def _object_items(analysis: Analysis) -> list[str]:
+    known = [(ref, one, status) for ref, one in _data(analysis, KubernetesObject) if (status := status_of(one))]
+    return [f"{ref}{escape(one.kind, 60)} {code(_object_name(one), 260)}: {escape(status, 300)}" for ref, one, status in known[:_MOST_OBJECTS]]
+
+
+def _object_name(one: KubernetesObject) -> str:
+    return f"{one.namespace}/{one.name}" if one.namespace else one.name
+
+
+def _dependency_items(analysis: Analysis) -> list[str]:
+    edges = _data(analysis, Dependency)[:_MOST_DEPENDENCIES]
+    return [f"{ref}{code(one.source, 120)} → {code(one.destination, 120)} ({escape(one.via, 40)})" for ref, one in edges]
 
 
 def _root_causes(analysis: Analysis) -> list[str]:
@@ -287,10 +351,59 @@ def _evidence_json(item: Evidence) -> dict[str, Any]:
         "summary": _text(item.summary),
         "collected_at": format_instant(item.collected_at),
         "took_seconds": round(item.took.total_seconds(), 6),
-        "truncated": item.truncated or len(series) > _MOST_SERIES or len(facts) > _MOST_FACTS,
+        "truncated": item.truncated or len(series) > _MOST_SERIES or len(facts) > _MOST_FACTS or len(item.data) > _MOST_ITEMS,
         "url": _text(item.url),
         "facts": [{"name": _text(fact.name), "text": _text(fact.text), "values": _plain(fact.values)} for fact in facts[:_MOST_FACTS]],
         "series": [{"labels": _plain(one.labels), "points": _points_json(one.points)} for one in series[:_MOST_SERIES]],
+        "log_patterns": [_pattern_json(one) for one in _first(item, LogPattern)],
+        "objects": [_object_json(one) for one in _first(item, KubernetesObject)],
+        "changes": [_change_json(one) for one in _first(item, Change)],
+        "dependencies": [_dependency_json(one) for one in _first(item, Dependency)],
+    }
+
+
+def _dependency_json(one: Dependency) -> dict[str, Any]:
+    return {"source": _text(one.source), "destination": _text(one.destination), "via": _text(one.via)}
+
+
+def _first(item: Evidence, kind: type[_T]) -> Sequence[_T]:
+    return [one for one in item.data if isinstance(one, kind)][:_MOST_ITEMS]
+
+
+def _pattern_json(one: LogPattern) -> dict[str, Any]:
+    return {
+        "template": _text(one.template),
+        "level": _text(one.level),
+        "object": _text(describe(one.subject)),
+        "count": one.count,
+        "count_before": one.count_before,
+        "count_day_before": one.count_day_before,
+        "new": one.is_new,
+        "vanished": one.has_vanished,
+        "first_at": format_instant(one.first_at) if one.first_at else None,
+        "last_at": format_instant(one.last_at) if one.last_at else None,
+        "sample": _text(one.sample),
+    }
+
+
+def _object_json(one: KubernetesObject) -> dict[str, Any]:
+    return {
+        "kind": _text(one.kind),
+        "namespace": _text(one.namespace),
+        "name": _text(one.name),
+        "status": _text(status_of(one)),
+        "fields": _plain(dict(fields_of(one))),
+    }
+
+
+def _change_json(one: Change) -> dict[str, Any]:
+    return {
+        "at": format_instant(one.at) if one.at else None,
+        "kind": _text(one.kind),
+        "object": _text(describe(one.subject)),
+        "text": _text(one.text),
+        "who": _text(one.who),
+        "diff": _texts(one.diff[:_MOST_ITEMS]),
     }
 
 

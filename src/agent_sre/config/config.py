@@ -9,6 +9,7 @@ from agent_sre.analysis.agent import AgentSettings
 from agent_sre.analysis.llm.ollama import OllamaSettings
 from agent_sre.evidence.alertmanager.client import AlertmanagerSettings
 from agent_sre.evidence.kubernetes.client import KubernetesSettings
+from agent_sre.evidence.loki.client import LokiSettings
 from agent_sre.evidence.prometheus.client import PrometheusSettings
 from agent_sre.incident.correlation import CorrelationSettings
 from agent_sre.investigation.investigation import InvestigationSettings
@@ -38,6 +39,7 @@ class Config:
     investigation: InvestigationSettings = field(default_factory=InvestigationSettings)
     kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)
     logs: LogSettings = field(default_factory=LogSettings)
+    loki: LokiSettings = field(default_factory=LokiSettings)
     ollama: OllamaSettings = field(default_factory=OllamaSettings)
     playbooks: PlaybookSettings = field(default_factory=PlaybookSettings)
     prometheus: PrometheusSettings = field(default_factory=PrometheusSettings)

@@ -49,6 +49,7 @@ _WELL_KNOWN = {
     ("kubernetes", "kubeconfig"): "KUBECONFIG",
     ("logs", "format"): "AGENT_SRE_LOG_FORMAT",
     ("logs", "level"): "AGENT_SRE_LOG_LEVEL",
+    ("loki", "url"): "LOKI_URL",
     ("ollama", "model_name"): "MODEL_NAME",
     ("ollama", "url"): "OLLAMA_URL",
     ("playbooks", "folder"): "AGENT_SRE_PLAYBOOKS",

@@ -83,7 +83,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogPattern:
-    """Log lines that differ only in their values: how many of them, against how many before."""
+    """Log lines that differ only in their values: how many of them, against how many before. One that has vanished has a count of 0."""
 
     template: str  # the constant part, values as <tokens>
     level: str  # "fatal", "error", "warning", "info", "debug"; empty where no line says
@@ -93,6 +93,17 @@ class LogPattern:
     first_at: datetime | None
     last_at: datetime | None
     sample: str  # one whole line, redacted and untrusted
+    count_day_before: int | None = None  # in the same hours of the day before; None where nobody looked
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it is there now and was not before: `first_at` is its first sight."""
+        return self.count > 0 and self.count_before == 0 and not self.count_day_before
+
+    @property
+    def has_vanished(self) -> bool:
+        """Whether it was there before and is not now."""
+        return self.count == 0 and bool(self.count_before)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

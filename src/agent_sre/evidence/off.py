@@ -32,14 +32,3 @@ class NotConfigured:
 
     async def aclose(self) -> None:
         """Nothing to close."""
-
-
-class NotBuilt:
-    """Stands in `/health` for a source that this version does not have, so that nobody waits for its evidence."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    async def check(self, timeout: timedelta) -> SourceHealth:  # noqa: ARG002, ASYNC109
-        """Off, and why."""
-        return SourceHealth(name=self.name, state="off", reason=f"This version cannot ask {self.name.capitalize()} yet.")

@@ -25,8 +25,9 @@ from markupsafe import Markup, escape
 from agent_sre.alert.alert import AlertStatus, Severity
 from agent_sre.alert.subject import Subject, describe
 from agent_sre.analysis.analysis import RULES, Analysis
-from agent_sre.evidence.evidence import Evidence, Fact, MetricSeries
+from agent_sre.evidence.evidence import Data, Evidence, Fact, MetricSeries
 from agent_sre.evidence.numbers import PLAIN, RATIO, UNITS
+from agent_sre.evidence.status import fields_of, status_of
 from agent_sre.incident.incident import Incident, IncidentStatus, TimelineEntry, incident_key
 from agent_sre.kit.durations import ago, readable
 from agent_sre.kit.redact import redact
@@ -64,6 +65,7 @@ ASSET_TYPES = {STYLE: "text/css; charset=utf-8", ICON: "image/svg+xml"}
 MEMBERS_SHOWN = 50
 TIMELINE_OLDEST, TIMELINE_NEWEST = 10, 50
 FACTS_SHOWN = 12
+DIFF_SHOWN = 30
 """A storm must not make a page that no phone can open. What is left out is counted on the page and there in the JSON."""
 
 QUICK_REFRESH_SECONDS, SLOW_REFRESH_SECONDS = 2, 30
@@ -233,11 +235,17 @@ def _environment() -> Environment:
         sentence=_first_sentence,
         rest=_after_first_sentence,
         facts=_facts,
+        only=_only,
+        status=status_of,
+        fields=fields_of,
+        diff_class=_diff_class,
         word=_word,
         count=_count,
         spaced=lambda token: token.replace("_", " "),
     )
-    environment.globals.update(asset_url=_asset_url, list_url=_list_url, incident_key=incident_key, severities=tuple(Severity), RULES=RULES)
+    environment.globals.update(
+        asset_url=_asset_url, list_url=_list_url, incident_key=incident_key, severities=tuple(Severity), RULES=RULES, diff_shown=DIFF_SHOWN
+    )
     return environment
 
 
@@ -369,6 +377,16 @@ def _verdict(hypothesis: Any) -> tuple[str, str]:
 def _facts(evidence: Evidence) -> list[Fact]:
     """The facts that say more than the summary above them."""
     return [item for item in evidence.data if isinstance(item, Fact) and not evidence.summary.startswith(item.text)]
+
+
+def _only(evidence: Evidence, kind: str) -> list[Data]:
+    """The data of one class, by its name."""
+    return [item for item in evidence.data if type(item).__name__ == kind]
+
+
+def _diff_class(line: str) -> Markup:
+    """The class of a line of a difference: what came, what went; nothing for what stands around it."""
+    return Markup({"+ ": ' class="added"', "- ": ' class="removed"'}.get(line[:2], ""))  # noqa: S704  three constants
 
 
 def _word(text: str) -> str:

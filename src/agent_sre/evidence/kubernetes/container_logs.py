@@ -1,19 +1,16 @@
 """Which containers' logs are worth reading, and what becomes of their lines.
 
-What lines mean is the miner's business: `app.build` hands one over as `PatternsOf`. `error_lines` stands where nobody did.
+What lines mean is the miner's business (evidence/logs).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
 
 from agent_sre.alert import subject as subjects
 from agent_sre.alert.subject import Subject
-from agent_sre.evidence.evidence import KubernetesObject, LogPattern
+from agent_sre.evidence.evidence import KubernetesObject
 from agent_sre.evidence.kubernetes.objects import (
     ContainerState,
     Objects,
@@ -25,25 +22,12 @@ from agent_sre.evidence.kubernetes.objects import (
     mapping_of,
     text_of,
 )
-from agent_sre.kit.redact import redact
-from agent_sre.kit.text import one_line
-from agent_sre.kit.times import parse_instant
 
 MAX_LOGS = 8
 """Containers whose log is read for one alert: the worst. Their neighbours say the same."""
 
 
 _MAX_FINE = 3
-
-
-class PatternsOf(Protocol):
-    """Turns the lines of one container into patterns.
-
-    Lines come as the API server sends them, oldest first: an RFC 3339 instant with nine digits, a space, what the program wrote. They are
-    untrusted and unmasked; patterns are redacted and fit to show. Runs in a thread.
-    """
-
-    def __call__(self, lines: Sequence[str], subject: Subject) -> tuple[LogPattern, ...]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,43 +95,3 @@ def _states(pod: KubernetesObject) -> Iterable[tuple[str, ContainerState | None]
         state = by_name.get(name)
         if name and not (state and state.initial and state.exit_code == 0 and not state.restarts):
             yield name, state
-
-
-# Lines
-
-
-_BAD = re.compile(r"(?i)\b(fatal|panic|error|exception|fail(?:ed|ure)?|refused|denied|timed? ?out|critical|unable|cannot)\b")
-_NUMBERS = re.compile(r"\d+")
-
-
-def error_lines(lines: Sequence[str], subject: Subject) -> tuple[LogPattern, ...]:
-    """Lines that speak of an error, those alike but for their numbers as one pattern; the most frequent first, fifty at most."""
-    found: dict[str, list[tuple[datetime | None, str]]] = {}
-    for line in lines:
-        at, text = split_line(line)
-        if _BAD.search(text):
-            text = redact(one_line(text, 500))
-            found.setdefault(_NUMBERS.sub("<num>", text), []).append((at, text))
-    ranked = sorted(found.items(), key=lambda item: -len(item[1]))
-    return tuple(_pattern(template, hits, subject) for template, hits in ranked[:50])
-
-
-def _pattern(template: str, hits: Sequence[tuple[datetime | None, str]], subject: Subject) -> LogPattern:
-    instants = [at for at, _ in hits if at is not None]
-    return LogPattern(
-        template=template,
-        level="error",
-        subject=subject,
-        count=len(hits),
-        count_before=None,
-        first_at=min(instants, default=None),
-        last_at=max(instants, default=None),
-        sample=hits[0][1],
-    )
-
-
-def split_line(line: str) -> tuple[datetime | None, str]:
-    """When the kubelet took the line down, and the line."""
-    stamp, space, rest = line.partition(" ")
-    at = parse_instant(stamp) if space and stamp[:2].isdigit() else None
-    return (at, rest) if at is not None else (None, line)

@@ -19,11 +19,12 @@ from agent_sre.alert.subject import Subject
 from agent_sre.evidence.evidence import Evidence, KubernetesObject, LogPattern, Query, SourceHealth
 from agent_sre.evidence.kubernetes import summaries
 from agent_sre.evidence.kubernetes.client import NAME, SETTING, KubernetesClient, KubernetesSettings, Listing, in_cluster
-from agent_sre.evidence.kubernetes.container_logs import LogSource, PatternsOf, containers_to_read, error_lines, is_own
+from agent_sre.evidence.kubernetes.container_logs import LogSource, containers_to_read, is_own
 from agent_sre.evidence.kubernetes.objects import by_relevance, field_of, is_troubled, labels_of, mapping_of, mappings_of, object_of, text_of
 from agent_sre.evidence.kubernetes.plan import LOGS, Look, looks_of, subject_of_incident
 from agent_sre.evidence.kubernetes.resources import RESOURCES
 from agent_sre.evidence.kubernetes.trim import Trimmer
+from agent_sre.evidence.logs.mine import mine
 from agent_sre.evidence.off import NotConfigured
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.clock import Clock
@@ -52,10 +53,9 @@ class KubernetesSource:
 
     name = NAME
 
-    def __init__(self, client: KubernetesClient, clock: Clock, *, patterns_of: PatternsOf = error_lines) -> None:
+    def __init__(self, client: KubernetesClient, clock: Clock) -> None:
         self._client = client
         self._clock = clock
-        self._patterns_of = patterns_of
         self._pods_by_key: dict[tuple[str, str], asyncio.Task[Listing]] = {}
 
     def plan(self, incident: Incident, now: datetime) -> tuple[Query, ...]:  # noqa: ARG002  (the present is all that an API server knows)
@@ -169,7 +169,7 @@ class KubernetesSource:
         for source, text in zip(wanted, texts, strict=True):
             lines = [line for line in text.split("\n") if line]
             count += len(lines)
-            found += self._patterns_of(lines, source.subject)
+            found += mine(lines, subject=source.subject, now=self._clock.now())
         return tuple(found), count
 
     def _evidence(
@@ -187,11 +187,11 @@ class KubernetesSource:
         )
 
 
-def kubernetes_source(settings: KubernetesSettings, clock: Clock, *, patterns_of: PatternsOf = error_lines) -> KubernetesSource | NotConfigured:
+def kubernetes_source(settings: KubernetesSettings, clock: Clock) -> KubernetesSource | NotConfigured:
     """The source of these settings; where there is neither a kubeconfig nor a service account, one that says so. Loads and reads nothing yet."""
     if not settings.kubeconfig and not in_cluster():
         return NotConfigured(NAME, f"this is no pod with a service account, and {SETTING}")
-    return KubernetesSource(KubernetesClient(settings), clock, patterns_of=patterns_of)
+    return KubernetesSource(KubernetesClient(settings), clock)
 
 
 # Objects
