@@ -57,7 +57,7 @@ LONGEST = timedelta(hours=24)
 RATE_WINDOW = timedelta(minutes=3)
 """Three samples at the usual scrape interval of one minute; longer windows hide when it began."""
 
-MAX_IN_FLIGHT = 6
+MAX_IN_FLIGHT = 4
 PATIENCE = timedelta(seconds=0.7)
 """Less than the deadline of `gather`, the wait for a place included, so that what has come by then is evidence and not a gap."""
 
@@ -221,24 +221,25 @@ class Explorer:
         return look.evidence(data, line, ran=ran, truncated=len(curves) > len(kept) or crowd > 0)
 
     async def _worth_a_curve(self, look: _Look, asks: Sequence[Ask]) -> tuple[int, tuple[Matcher, ...]]:
-        """How many objects there are, and which of them to ask for: the subject, and those that moved most in a dozen points each.
+        """Of how many objects some are left out (0: none), and which to ask for: the subject, and those that moved most in a dozen points each.
 
-        Nothing where all of them can be asked for.
+        No matcher where a metric does not tell its objects apart, or said nothing in time.
         """
         answers = await look.gathered([partial(look.query_coarsely, ask.expression) for ask in asks])
-        crowd, matchers = 0, dict[str, Matcher]()
+        crowd, worth = 0, dict[str, set[str]]()
         for ask, answer in zip(asks, answers, strict=True):
             rows = [
-                (words.is_subject(series.labels, look.member.subject), moved.score, series)
+                (words.is_subject(series.labels, look.member.subject), moved.score, series.labels)
                 for series in (answer.series if answer else ())
                 if (moved := movement(series.points, look.member.starts_at, worse=ask.worse)) is not None
             ]
-            finest = next((name for name in words.finest_first(ask.by) if all(name in row[2].labels for row in rows)), "")
-            if len(rows) > MAX_CURVES and finest:
-                rows.sort(key=lambda row: (not row[0], -row[1], sorted(row[2].labels.items())))
-                crowd = max(crowd, len(rows))
-                matchers.setdefault(finest, builder.one_of(finest, [row[2].labels[finest] for row in rows[:MAX_CURVES]]))
-        return crowd, tuple(matchers.values())
+            rows.sort(key=lambda row: (not row[0], -row[1], sorted(row[2].items())))
+            finest = next((name for name in words.finest_first(ask.by) if all(name in labels for _, _, labels in rows)), "")
+            if not rows or not finest:
+                return 0, ()
+            crowd = max(crowd, len(rows) if len(rows) > MAX_CURVES else 0)
+            worth.setdefault(finest, set()).update(labels[finest] for _, _, labels in rows[:MAX_CURVES])
+        return crowd, tuple(builder.one_of(name, values) for name, values in worth.items())
 
     # Siblings
 
