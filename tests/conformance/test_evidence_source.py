@@ -79,8 +79,8 @@ async def prometheus_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
         seen = [FakeSeries({"__name__": name, **POD, "job": "api", "code": "500"}, 3) for name in fake.metrics]
         seen += [FakeSeries(edge | {"__name__": name}, 3) for name in fake.metrics if name.startswith("edge_")]
         fake.answer_like(r"^topk by\(__name__\)|^\{__name__", *seen)
-        fake.answer_like("edge_", *(FakeSeries(edge | {"source": f"s{number}"}, lambda at: at % 97) for number in range(70)))
-        fake.answer_like("http_requests_total|memory", *(FakeSeries({"namespace": "shop", "pod": f"cart-{number}"}, 5) for number in range(70)))
+        fake.answer_like("edge_", *(FakeSeries(edge | {"source": f"s{number}"}, lambda at: at % 97) for number in range(45)))
+        fake.answer_like("http_requests_total|memory", *(FakeSeries({"namespace": "shop", "pod": f"cart-{number}"}, 5) for number in range(45)))
         yield source
 
 

@@ -313,3 +313,21 @@ async def test_of_many_siblings_the_farthest_are_drawn_and_the_number_of_all_is_
     assert evidence.truncated
     assert evidence.summary.endswith("100 of 200 break the threshold; 20 of 200 shown")
     assert len(facts_of(evidence, "sibling")) == 20
+
+
+async def test_of_a_crowd_only_those_that_moved_are_asked_for_whole_curves(source: PrometheusSource, prometheus: FakePrometheus) -> None:
+    has(prometheus, "http_requests_total")
+    prometheus.answer_like(COUNT, FakeSeries({"__name__": "http_requests_total"}, 300))
+    crowd = [FakeSeries({**POD, "pod": f"web-{number}"}, 5) for number in range(100)]
+    moved = FakeSeries({**POD, "pod": "db-0"}, jumped)
+    prometheus.answer_like(r'pod=~".*db-0', moved, FakeSeries(POD, 7), *crowd[:38])
+    prometheus.answer_like("http_requests_total", *crowd, moved, FakeSeries(POD, 7))
+    evidence = await ask(source, cart(), "traffic")
+    coarse, fine = [request.form for request in prometheus.requests if request.path == "/api/v1/query_range"]
+    points = (float(coarse["end"]) - float(coarse["start"])) / float(coarse["step"]) + 1
+    assert points == pytest.approx(13, abs=0.1)
+    assert coarse["end"] == fine["end"]
+    assert 'pod=~"cart-0|db-0|web-0|' in fine["query"]
+    assert fine["query"].count("|") == 39
+    assert evidence.summary == "request rate of cart-0 is 7/s (was 7/s); most unusual of 101 neighbours: db-0 is 90/s (was 10/s)"
+    assert evidence.truncated

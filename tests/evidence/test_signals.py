@@ -190,7 +190,7 @@ known_labels = st.sampled_from([
     values=st.lists(text, min_size=1, max_size=3),
     series=st.sampled_from([1, 100_000]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_whatever_the_server_says_it_has_every_query_parses_or_none_is_made(
     names: list[str], names_of_labels: list[str], values: list[str], series: int
 ) -> None:

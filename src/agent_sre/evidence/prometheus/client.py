@@ -239,7 +239,9 @@ def _points(values: object) -> tuple[tuple[float, float], ...]:
         raise _garbage("a list of samples")
     try:
         # Histograms come in another field and have no single value; null stands for a series that has only those.
-        return tuple((float(at), float(value)) for at, value in (item for item in values if item is not None))
+        if None in values:
+            values = [item for item in values if item is not None]
+        return tuple([(float(at), float(value)) for at, value in values])  # a list first: there may be a hundred thousand of them
     except (TypeError, ValueError, OverflowError) as error:
         raise _garbage("samples") from error
 

@@ -21,7 +21,7 @@ from agent_sre.evidence.evidence import Data, Dependency, Evidence, Fact, Metric
 from agent_sre.evidence.numbers import format_beside, format_number
 from agent_sre.evidence.prometheus import builder, edges, promql, siblings, signals, workload
 from agent_sre.evidence.prometheus import labels as words
-from agent_sre.evidence.prometheus.builder import NotPromQL
+from agent_sre.evidence.prometheus.builder import Matcher, NotPromQL
 from agent_sre.evidence.prometheus.client import PrometheusClient, QueryResult, Series
 from agent_sre.evidence.prometheus.discovery import Catalogue, Discovery, Ground, ground_of, side_by_side
 from agent_sre.evidence.prometheus.edges import EdgeAsk, Figure
@@ -43,6 +43,9 @@ MAX_POINTS = 240
 MAX_CURVES = 40
 """Curves of one answer: the subject's, then those that moved most."""
 
+CROWD = 80
+"""Series of a metric from which on Prometheus is first asked for a dozen points of each, and for whole curves of those that moved only."""
+
 MAX_EDGES = 40
 MAX_EDGE_CURVES = 60
 """Latency of forty edges, and of half of them from both sides."""
@@ -54,13 +57,13 @@ LONGEST = timedelta(hours=24)
 RATE_WINDOW = timedelta(minutes=3)
 """Three samples at the usual scrape interval of one minute; longer windows hide when it began."""
 
-MAX_IN_FLIGHT = 6
+MAX_IN_FLIGHT = 4
 PATIENCE = timedelta(seconds=0.7)
 """Less than the deadline of `gather`, the wait for a place included, so that what has come by then is evidence and not a gap."""
 
 CALLS: Mapping[str, int] = {
-    WORKLOAD: 8, SIBLINGS: 18, signals.LATENCY: 2, signals.TRAFFIC: 1, signals.ERRORS: 2, signals.SATURATION: 4, signals.CPU: 1,
-    signals.MEMORY: 1, signals.NETWORK: 2, DEPENDENCIES: 6,
+    WORKLOAD: 8, SIBLINGS: 18, signals.LATENCY: 4, signals.TRAFFIC: 2, signals.ERRORS: 4, signals.SATURATION: 8, signals.CPU: 2,
+    signals.MEMORY: 2, signals.NETWORK: 4, DEPENDENCIES: 6,
 }  # fmt: skip
 """The most calls that one question may make, discovery aside."""
 
@@ -189,9 +192,15 @@ class Explorer:
     # Golden signals
 
     async def _signal(self, look: _Look, ground: Ground, catalogue: Catalogue, reach: Reach) -> Evidence:
-        asks = signals.asks(look.query.kind, catalogue.seen, reach, look.budget)
+        most = look.budget // 2  # each of them may need a first look
+        asks = signals.asks(look.query.kind, catalogue.seen, reach, most)
         if not asks:
             return look.evidence((), f"no metric of {look.query.kind} in {_ground(ground)}")
+        crowd = 0
+        if any(catalogue.seen[ask.metric].series > CROWD for ask in asks):
+            crowd, only = await self._worth_a_curve(look, asks)
+            # The same metrics in the same order: which ones are asked depends on their names and labels alone.
+            asks = signals.asks(look.query.kind, catalogue.seen, replace(reach, only=only), most) if only else asks
         answers = await look.curves([ask.expression for ask in asks])
         curves = [
             _Curve(series, ask, moved, words.is_subject(series.labels, look.member.subject))
@@ -204,12 +213,33 @@ class Explorer:
             return look.evidence((), f"no sample of {asks[0].metric} in {_ground(ground)}", ran=ran)
         curves.sort(key=lambda curve: (not curve.own, -curve.moved.score, sorted(curve.series.labels.items())))
         kept = curves[:MAX_CURVES]
-        facts = [_signal_fact(ask, curves) for ask in asks if any(curve.ask is ask for curve in curves)]
+        facts = [_signal_fact(ask, curves, crowd) for ask in asks if any(curve.ask is ask for curve in curves)]
         line = "; ".join(fact.text for fact in facts[:3])
         if any(reach.is_narrow(catalogue.seen[ask.metric]) for ask in asks if ask.metric in catalogue.seen):
             line += "; neighbours left out, they are too many series"
         data: list[Data] = [*facts, *(_kept(curve.series, curve.ask.metric) for curve in kept)]
-        return look.evidence(data, line, ran=ran, truncated=len(curves) > len(kept))
+        return look.evidence(data, line, ran=ran, truncated=len(curves) > len(kept) or crowd > 0)
+
+    async def _worth_a_curve(self, look: _Look, asks: Sequence[Ask]) -> tuple[int, tuple[Matcher, ...]]:
+        """Of how many objects some are left out (0: none), and which to ask for: the subject, and those that moved most in a dozen points each.
+
+        No matcher where a metric does not tell its objects apart, or said nothing in time.
+        """
+        answers = await look.gathered([partial(look.query_coarsely, ask.expression) for ask in asks])
+        crowd, worth = 0, dict[str, set[str]]()
+        for ask, answer in zip(asks, answers, strict=True):
+            rows = [
+                (words.is_subject(series.labels, look.member.subject), moved.score, series.labels)
+                for series in (answer.series if answer else ())
+                if (moved := movement(series.points, look.member.starts_at, worse=ask.worse)) is not None
+            ]
+            rows.sort(key=lambda row: (not row[0], -row[1], sorted(row[2].items())))
+            finest = next((name for name in words.finest_first(ask.by) if all(name in labels for _, _, labels in rows)), "")
+            if not rows or not finest:
+                return 0, ()
+            crowd = max(crowd, len(rows) if len(rows) > MAX_CURVES else 0)
+            worth.setdefault(finest, set()).update(labels[finest] for _, _, labels in rows[:MAX_CURVES])
+        return crowd, tuple(builder.one_of(name, values) for name, values in worth.items())
 
     # Siblings
 
@@ -381,6 +411,12 @@ class _Look:
         async with self.places:
             return await self.client.query_range(expression, self.window)
 
+    async def query_coarsely(self, expression: str) -> QueryResult:
+        """A range query of the same stretch, with a dozen points."""
+        step = max(self.window.step, (self.window.end - self.window.start) / 12)
+        async with self.places:
+            return await self.client.query_range(expression, replace(self.window, start=self.window.end - 12 * step, step=step))
+
     async def instant(self, expression: str, at: datetime) -> QueryResult:
         """One instant query that must succeed."""
         if self.budget <= 0:
@@ -424,7 +460,7 @@ class _Look:
 # Facts
 
 
-def _signal_fact(ask: Ask, curves: Sequence[_Curve]) -> Fact:
+def _signal_fact(ask: Ask, curves: Sequence[_Curve], crowd: int) -> Fact:
     """How the subject stands in this metric and who moved most: `p95 latency of cart is 1.2 s (was 40 ms); most unusual: db 2 s (was 3 ms)`."""
     mine = [curve for curve in curves if curve.ask is ask and curve.own]
     others = [curve for curve in curves if curve.ask is ask and not curve.own]
@@ -432,7 +468,8 @@ def _signal_fact(ask: Ask, curves: Sequence[_Curve]) -> Fact:
     if mine:
         parts.append(f"{ask.what} of {_moved_text(mine[0], ask.unit)}")
     moved = [curve for curve in sorted(others, key=lambda curve: -curve.moved.score)[:3] if curve.moved.score > 1]
-    count = f"{len(others)} {'neighbour' if len(others) == 1 else 'neighbours'}"
+    total = max(len(others), crowd - len(mine))
+    count = f"{total} {'neighbour' if total == 1 else 'neighbours'}"
     if moved:
         parts.append(f"most unusual of {count}: {', '.join(_moved_text(curve, ask.unit) for curve in moved)}")
     elif others:
@@ -443,7 +480,7 @@ def _signal_fact(ask: Ask, curves: Sequence[_Curve]) -> Fact:
     first = mine[0].moved if mine else None
     values = {
         "metric": ask.metric, "signal": ask.signal, "unit": ask.unit, "worse": ask.worse, "expression": ask.expression,
-        "current": first.now if first else None, "before": first.before if first else None, "neighbours": len(others),
+        "current": first.now if first else None, "before": first.before if first else None, "neighbours": total,
     }  # fmt: skip
     return Fact(name="signal", text=one_line("; ".join(parts), 600), values=values)
 

@@ -116,6 +116,12 @@ def objects_in(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in labels if name not in NAMESPACE)
 
 
+def finest_first(labels: Iterable[str]) -> tuple[str, ...]:
+    """Those of the labels that name more than a namespace, pods before services before machines."""
+    order = (*POD, *CALLED, *WORKLOAD, *SERVICE, *NODE, *INSTANCE)
+    return tuple(sorted(objects_in(labels), key=lambda name: order.index(name) if name in order else len(order)))
+
+
 def names_of(subject: Subject) -> frozenset[str]:
     """What a subject may be called in a label: its name, its controller's, its service's."""
     names = {subject.name, subject.service}

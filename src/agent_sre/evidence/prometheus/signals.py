@@ -278,10 +278,13 @@ class Reach:
     matchers: tuple[Matcher, ...]  # where there is no namespace
     window: timedelta
     own: frozenset[str]  # what the subject is called
+    only: tuple[Matcher, ...] = ()  # the objects that are worth a whole curve, where that was found out before
 
     def of(self, seen: Seen) -> tuple[Matcher, ...] | None:
         """The matchers for this metric, None where it has no label that keeps the answer small."""
         found = self._ground(seen)
+        if found is not None:
+            found += tuple(matcher for matcher in self.only if matcher.name in seen.labels)
         if found is None or seen.series <= MAX_SERIES_READ:
             return found
         for name in (*words.CALLED, *words.WORKLOAD, *words.SERVICE):
