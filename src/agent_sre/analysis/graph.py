@@ -33,6 +33,7 @@ from agent_sre.analysis.markdown import to_markdown
 from agent_sre.analysis.prompts import SYSTEM_PROMPTS, incident_prompt, text_prompt
 from agent_sre.analysis.rules import rules_analysis, text_analysis
 from agent_sre.analysis.verdict import Verdict, read_verdict, verdict_schema
+from agent_sre.evidence.derived import with_changes
 from agent_sre.evidence.evidence import EvidenceSource
 from agent_sre.evidence.gather import Circuits, gather
 from agent_sre.evidence.playbook import Playbook, playbook_for
@@ -103,6 +104,7 @@ async def gather_node(state: State, runtime: Runtime[Context]) -> State:
     if context.incident is None:
         return {"evidence_count": 0, "gap_count": 0}
     found = await gather(context.incident, tools.sources, clock=tools.clock, deadline=tools.gather_deadline, circuits=tools.circuits)
+    found = await asyncio.to_thread(with_changes, found, context.incident, tools.clock.now())
     await tools.store.write(lambda connection: save_evidence(connection, state["run_id"], found))
     return {
         "evidence_count": len(found.items),
