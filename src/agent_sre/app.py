@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from fastapi import FastAPI
 
@@ -20,7 +21,7 @@ from agent_sre.analysis.llm.ollama import OllamaModel
 from agent_sre.analysis.rules import rules_analysis
 from agent_sre.config.config import Config
 from agent_sre.evidence.alert_source import AlertSource
-from agent_sre.evidence.evidence import EvidenceSet
+from agent_sre.evidence.evidence import EvidenceSet, EvidenceSource
 from agent_sre.evidence.history import HistorySource
 from agent_sre.evidence.off import NotBuilt, NotConfigured
 from agent_sre.evidence.playbook import Playbook, load_playbooks, playbook_for
@@ -49,6 +50,10 @@ from agent_sre.web.webhook import webhook_router
 log = logging.getLogger(__name__)
 
 
+class OutsideSource(EvidenceSource, Checked, Protocol):
+    """A source of evidence that lies outside of this process, or stands in for one that does."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """Everything, built and not yet running."""
@@ -65,6 +70,7 @@ class App:
     model: OllamaModel
     prometheus: PrometheusClient | None
     sources: Sequence[Checked]
+    evidence: Sequence[EvidenceSource]
     health: Health
     published: Signal
     web: FastAPI
@@ -105,8 +111,11 @@ class App:
         await self.model.warm_up()
 
 
-def build(config: Config, *, clock: Clock | None = None, store: Store | None = None) -> App:
-    """The service that these settings describe. Opens the database; starts nothing."""
+def build(config: Config, *, clock: Clock | None = None, store: Store | None = None, sources: Sequence[OutsideSource] | None = None) -> App:
+    """The service that these settings describe. Opens the database; starts nothing.
+
+    `sources` are asked instead of the ones that the settings name; the alert itself and our own store are always asked.
+    """
     clock = clock or SystemClock()
     store = store or open_store(config.store)
     playbooks = load_playbooks(Path(config.playbooks.folder) if config.playbooks.folder else None)
@@ -115,12 +124,14 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
     inbox = Inbox(store, clock)
     queue = EmbeddedQueue(store, clock, config.queue)
     model = OllamaModel(config.ollama, clock)
-    prometheus = PrometheusClient(config.prometheus) if config.prometheus.url else None
+    prometheus = PrometheusClient(config.prometheus) if config.prometheus.url and sources is None else None
     prometheus_source = PrometheusSource(prometheus, clock) if prometheus else NotConfigured("prometheus", "PROMETHEUS_URL")
+    outside: Sequence[OutsideSource] = (prometheus_source,) if sources is None else sources
+    evidence: Sequence[EvidenceSource] = (AlertSource(clock), HistorySource(store, clock), *outside)
     agent = Agent(
         store=store,
         clock=clock,
-        sources=(AlertSource(clock), HistorySource(store, clock), prometheus_source),
+        sources=evidence,
         playbooks=playbooks,
         model=model,
         budget=Budget(total=config.ollama.total, max_output_tokens=config.ollama.max_output_tokens),
@@ -151,7 +162,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         on_cancelled=worker.cancel,
     )
     sweep = Sweep(store=store, queue=queue, clock=clock, settings=config.investigation, keep_bodies=config.inbox.keep_bodies)
-    checked: Sequence[Checked] = (prometheus_source, *(NotBuilt(name) for name in _NOT_BUILT))
+    checked: Sequence[Checked] = outside if sources is not None else (*outside, *(NotBuilt(name) for name in _NOT_BUILT))
     health = Health(
         store=store,
         queue=queue,
@@ -193,6 +204,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         model=model,
         prometheus=prometheus,
         sources=checked,
+        evidence=evidence,
         health=health,
         published=published,
         web=web,

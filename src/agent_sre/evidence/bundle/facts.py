@@ -48,7 +48,7 @@ def _change(item: Mapping[str, Any]) -> Change | None:
     lines = [str(line) for line in given] if isinstance(given, list) else given.split("\n") if isinstance(given, str) else []
     diff = [*(f"- {pod}" for pod in gone), *(f"+ {pod}" for pod in came), *(line for line in lines if line[:2] in ("- ", "+ "))]
     if not text:
-        pods = f": {len(came)} new pods, {len(gone)} removed" if came or gone else ""
+        pods = f": {len(came)} new {'pod' if len(came) == 1 else 'pods'}, {len(gone)} removed" if came or gone else ""
         text = f"{kind or 'change'} of {name}{pods}"
     return Change(
         at=at,

@@ -1,7 +1,7 @@
 """Log lines of a bundle, whoever wrote them down, and what a recording already knows about its errors. Pure.
 
 logs.jsonl      {"rows": [[offset seconds to the alert, service, line], …], "normal_minute": [[service, line], …]}, or a record per line
-logs.json       {"app": ["line", …]} or {"app": "lines", "app.previous": "lines"}
+logs.json       {"app": ["line", …]} or {"app": "lines", "app.sidecar": "lines", "app.previous": "lines"}
 logs.txt        ==== START logs for container web of pod shop/cart-0 ====, as `kubectl cluster-info dump` writes them
 cart-0.log      whatever `kubectl logs` printed; the file's name says whose they are
 """
@@ -32,7 +32,10 @@ _MAX_SUMMARY = 400_000
 _DUMP = re.compile(r"^==== START logs for container (\S+) of pod ([^/\s]+)/(\S+) ====$", re.MULTILINE)
 _DUMP_END = re.compile(r"\n?==== END logs for container .*$", re.DOTALL)
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)(?= |$)")
-_NO_LOG = re.compile(r"(?:Error: )?(?:Defaulted container |Error from server .*previous terminated container .* not found)")
+_NO_LOG = re.compile(
+    r"(?:Error: )?(?:Defaulted container |Error from server .*previous terminated container .* not found|error: container \S+ is not valid for pod )"
+)
+"""kubectl's own words among a program's."""
 
 
 class LogLine(NamedTuple):
@@ -98,13 +101,16 @@ def from_records(lines: Iterable[bytes], times: Times) -> tuple[list[LogLine], i
 
 
 def from_apps(document: Mapping[str, Any], times: Times) -> list[LogLine]:
-    """Lines per app: a list, or one text. `app.previous` is what the container before the last restart wrote."""
+    """Lines per app: a list, or one text. `app.container` is one of several containers, and what ends in `.previous` is
+    what the container before the last restart wrote."""
     found: list[LogLine] = []
     for name, value in document.items():
-        source, dot, period = name.rpartition(".")
-        previous = bool(dot) and period == "previous"
+        app, previous = name.removesuffix(".previous"), name.endswith(".previous")
+        source, dot, container = app.partition(".")
+        if not dot or source not in document:  # a dot in the app's own name
+            source, container = app, ""
         lines = value.split("\n") if isinstance(value, str) else [line for line in value if isinstance(line, str)] if isinstance(value, list) else []
-        found += _lines(lines, source if previous else name, times, period="previous" if previous else "")
+        found += _lines(lines, source, times, container=container, period="previous" if previous else "")
     return found[:MAX_LINES]
 
 

@@ -28,7 +28,7 @@ _GRPC = re.compile(r"grpc <pod>:(\d+) ?(\S*)")
 _EXEC = re.compile(r"exec \[(.*)\] delay=")
 
 _SECRET_KEY = re.compile(r"<set to the key '([^']*)' (?:in|of) (secret|config map) '([^']*)'>")
-_FIELD = re.compile(r"(?:.* )?\((?:v\d\w*:)?([a-z][\w.\[\]'/-]*)\)$")
+_FIELD = re.compile(r"(?:.* )?\((?:v\d\w*:)?((?:metadata|spec|status|limits|requests)\.[\w.\[\]'/-]+)\)$")
 _MOUNT = re.compile(r"(\S+) from (\S+) \((.*)\)$")
 _PATH = re.compile(r'path="([^"]*)"')
 _OPTIONAL = re.compile(r"Optional: +(true|false)")
@@ -200,7 +200,9 @@ def volume_of(section: Section) -> Json:
 def _projected(inner: Sections) -> list[Json]:
     sources: list[Json] = []
     for section in inner.all:
-        if section.key in ("ConfigMapName", "SecretName") and section.value not in NONE:
+        if section.key == "TokenExpirationSeconds" and (seconds := number_of(section.value)) is not None:
+            sources.append({"serviceAccountToken": {"expirationSeconds": seconds}})
+        elif section.key in ("ConfigMapName", "SecretName") and section.value not in NONE:
             sources.append({section.key[0].lower() + section.key[1:-4]: {"name": tidy(section.value)}})
         elif section.key in ("ConfigMapOptional", "Optional", "SecretOptionalName") and sources and section.value in ("true", "false"):
             next(iter(sources[-1].values()))["optional"] = section.value == "true"
