@@ -74,7 +74,9 @@ def test_a_link_that_takes_a_files_place_is_not_followed_either(tmp_path: Path) 
         found.read()
 
 
-@pytest.mark.parametrize(("suffix", "mode"), [("tar", "w"), ("tar.gz", "w:gz"), ("tgz", "w:gz"), ("tar.xz", "w:xz"), ("tar.bz2", "w:bz2"), ("bin", "w:gz")])
+@pytest.mark.parametrize(
+    ("suffix", "mode"), [("tar", "w"), ("tar.gz", "w:gz"), ("tgz", "w:gz"), ("tar.xz", "w:xz"), ("tar.bz2", "w:bz2"), ("bin", "w:gz")]
+)
 def test_archives_are_read_by_what_they_are(tmp_path: Path, suffix: str, mode: str) -> None:
     def fill(archive: tarfile.TarFile) -> None:
         add(archive, "support/a.txt", b"one")

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
@@ -49,7 +49,7 @@ _LOGS = (".log", "/logs.txt")
 _LOG_NAME = re.compile(r"(?:^|[._/-])logs?(?:$|[._/-])")
 _NAMESPACE = re.compile(r"(?:^|/)namespaces?/([a-z0-9][a-z0-9-]*)/|(?:^|[\s_-])-n[\s_=]+([a-z0-9][a-z0-9-]*)")
 _SKIPPED = (".md", ".sh", ".html", ".png", ".jpg", ".svg", ".pdf")
-_MAX_ITEMS = 1_000
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Part(NamedTuple):
@@ -124,7 +124,7 @@ class Bundle:
         if self.alert is None:
             return None
         starts = [at for entry in self._entries if (at := parse_instant(entry.get("startsAt"))) is not None]
-        moment = self._given_now or max(starts, default=None) or datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+        moment = self._given_now or max(starts, default=_LONG_AGO)
         return parse(decode_object(self.alert), moment)
 
     @cached_property
@@ -457,8 +457,9 @@ def _json_object(content: bytes) -> Mapping[str, Any]:
 def _webhook_body(content: bytes) -> bytes:
     """The body, whose alerts can be read."""
     document = decode_object(content)
-    if "alerts" not in document and "labels" in document:
-        return orjson.dumps({"alerts": [document]})
+    if "alerts" not in document and "labels" in document:  # one alert alone
+        content = orjson.dumps({"alerts": [document]})
+    parse(decode_object(content), _LONG_AGO)
     return content
 
 

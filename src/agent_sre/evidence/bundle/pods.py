@@ -113,7 +113,7 @@ def probe_of(text: str) -> Json:
     elif match := _GRPC.match(text):
         probe["grpc"] = {"port": int(match[1]), **({"service": match[2]} if match[2] else {})}
     elif match := _EXEC.match(text):
-        probe["exec"] = {"command": [tidy(match[1])]}
+        probe["exec"] = {"command": secret_free([match[1]])}
     for name, hours, minutes, seconds in _PROBE_TIME.findall(text):
         probe[_PROBE_TIMES[name]] = int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)
     for name, count in _PROBE_COUNT.findall(text):

@@ -150,7 +150,8 @@ class BundleSource:
                 break
             kept.append(item)
         unwell = sum(1 for item in items if is_unwell(item))
-        summary = f"{len(items)} {name}" + (f", {unwell} of them in trouble" if unwell else "") if items else f"no {name}"
+        trouble = "warnings" if query.kind == "events" else "in trouble"
+        summary = f"{len(items)} {name}" + (f", {unwell} of them {trouble}" if unwell else "") if items else f"no {name}"
         return self._evidence(query, incident, kept, summary, truncated=len(kept) < len(items))
 
     def _series(self, query: Query, incident: Incident) -> Evidence:

@@ -33,6 +33,7 @@ _HARMLESS_NAME = re.compile(
 )
 """`TOKEN_URL` says where a token comes from, and wrong addresses are what reports are about."""
 
+_FLAG = re.compile(r"(?<= )(--?[A-Za-z][\w.-]*)( +|=)(?!-)(\S+)")
 _MASKED = "<secret>"
 _NOISE = frozenset({"managedFields", "selfLink", "terminationMessagePath", "terminationMessagePolicy"})
 _NOISY_ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
@@ -50,16 +51,23 @@ def tidy(text: str, limit: int = MAX_TEXT) -> str:
 def secret_free(values: Sequence[str], name: str = "") -> list[str]:
     """Arguments, or the value of the variable `name`: `--db-password=x` and `DB_PASSWORD` lose the x."""
     if name:
-        return [_MASKED if value and is_secret_name(name) else tidy(value) for value in values]
+        return [_MASKED if value and is_secret_name(name) else _flags_masked(tidy(value)) for value in values]
     found: list[str] = []
     follows = False
     for value in values:
         flag, equals, _ = value.partition("=")
         named = flag.startswith("-") and is_secret_name(flag)
-        masked = _MASKED if follows and not flag.startswith("-") else f"{tidy(flag)}={_MASKED}" if named and equals else tidy(value)
+        masked = _MASKED if follows and not flag.startswith("-") else f"{tidy(flag)}={_MASKED}" if named and equals else _flags_masked(tidy(value))
         found.append(masked)
         follows = named and not equals
     return found
+
+
+def _flags_masked(text: str) -> str:
+    """A command line inside of one text: `sh -c "migrate --db-password x"`."""
+    if " -" not in text:
+        return text
+    return _FLAG.sub(lambda match: f"{match[1]}{match[2]}{_MASKED}" if is_secret_name(match[1]) else match[0], text)
 
 
 @lru_cache(maxsize=8_192)
