@@ -196,8 +196,8 @@ def test_what_is_no_bundle_is_refused_in_one_sentence(tmp_path: Path, name: str,
 
 @pytest.mark.parametrize("name", ["a.xz", "a.gz", "a.bz2"])
 def test_a_file_that_is_cut_off_says_so(name: str) -> None:
-    pack = {"a.xz": lzma.compress, "a.gz": gzip.compress, "a.bz2": bz2.compress}[name]
-    packed = pack(os.urandom(5_000))
+    content = os.urandom(5_000)
+    packed = {"a.xz": lzma.compress(content), "a.gz": gzip.compress(content), "a.bz2": bz2.compress(content)}[name]
     for broken in (packed[:-500], b"junk", b""):
         with pytest.raises(BadInput, match="cannot be unpacked"):
             decompressed(name, broken)

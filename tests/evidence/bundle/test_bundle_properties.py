@@ -41,7 +41,10 @@ scalars = st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.f
 shapes = st.recursive(
     scalars, lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=8), inner, max_size=4)), max_leaves=20
 )
-FIELDS = ("apiVersion", "kind", "metadata", "spec", "status", "data", "items", "name", "namespace", "annotations", "labels", "env", "args", "value", "containers", "conditions", "involvedObject", "series", "firstTimestamp", "alerts", "patterns", "rows", "edges", "changes")  # fmt: skip
+FIELDS = (
+    "apiVersion", "kind", "metadata", "spec", "status", "data", "items", "name", "namespace", "annotations", "labels", "env", "args",
+    "value", "containers", "conditions", "involvedObject", "series", "firstTimestamp", "alerts", "patterns", "rows", "edges", "changes",
+)  # fmt: skip
 manifest_shapes = st.recursive(
     scalars,
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.one_of(st.sampled_from(FIELDS), st.text(max_size=6)), inner, max_size=6)),

@@ -37,8 +37,8 @@ async def answer(name: str, kind: str, incident: Incident = INCIDENT) -> Evidenc
 def test_the_plan_asks_for_what_is_there_and_says_who_would_have_answered() -> None:
     queries = {query.kind: query for query in source("case").plan(INCIDENT, CAPTURED_AT)}
     assert list(queries) == [
-        "contents", "pods", "deployments", "nodes", "events", "manifests", "series", "logs", "errors", "changes", "dependencies", "units", "anomalies",
-        "unreadable",
+        "contents", "pods", "deployments", "nodes", "events", "manifests", "series", "logs", "errors", "changes", "dependencies", "units",
+        "anomalies", "unreadable",
     ]  # fmt: skip
     assert queries["pods"].source == "kubernetes"
     assert (queries["pods"].expression, queries["pods"].language) == ("kubectl get pods -n shop -o yaml", "bash")
@@ -103,10 +103,9 @@ async def test_what_cannot_be_read_is_a_gap_that_names_the_file(tmp_path: Path) 
 
 
 async def test_a_large_world_is_cut_and_says_so(tmp_path: Path) -> None:
-    pods = [
-        {"kind": "Pod", "metadata": {"name": f"cart-{number}", "namespace": "shop"}, "spec": {"containers": [{"name": "a", "env": [{"name": f"V{i}", "value": "x" * 200} for i in range(40)]}]}}
-        for number in range(300)
-    ]  # fmt: skip
+    variables = [{"name": f"V{number}", "value": "x" * 200} for number in range(40)]
+    spec = {"containers": [{"name": "a", "env": variables}]}
+    pods = [{"kind": "Pod", "metadata": {"name": f"cart-{number}", "namespace": "shop"}, "spec": spec} for number in range(300)]
     (tmp_path / "pods.json").write_text(json.dumps({"kind": "PodList", "items": pods}))
     asked = BundleSource(load_bundle(tmp_path), NOW)
     query = next(query for query in asked.plan(INCIDENT, NOW) if query.kind == "pods")

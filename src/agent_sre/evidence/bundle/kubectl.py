@@ -108,7 +108,9 @@ def read(text: str, command: Command, times: Times, *, source: str = "") -> Read
     if command.verb == "logs":
         return _log(text, command, times, source)
     if _REFUSED.match(stripped) and stripped.count("\n") < 5:
-        return Reading(problem=("refused", f"kubectl said: {one_line(stripped, 200)}"))
+        # That something is not there can be the answer.
+        reason = "not_found" if "(NotFound)" in stripped else "refused"
+        return Reading(problem=(reason, f"kubectl said: {one_line(stripped, 200)}"))
     if command.kind == "Secret":
         return Reading(problem=("withheld", "Secrets are not read."))
     if stripped[0] in "{[" or stripped.startswith(("apiVersion:", "kind:", "items:", "---")):
