@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 from agent_sre.evidence.alert_source import AlertSource
+from agent_sre.evidence.bundle.bundle import load_bundle
+from agent_sre.evidence.bundle.source import BundleSource
 from agent_sre.evidence.prometheus.client import PrometheusClient, PrometheusSettings
 from agent_sre.evidence.prometheus.source import PrometheusSource
 from agent_sre.kit.clock import FakeClock
@@ -28,6 +30,7 @@ def test_every_source_and_every_kind_of_query_has_a_heading() -> None:
         "alert": [query.kind for query in AlertSource(FakeClock(NOW)).plan(two, NOW)],
         "history": ["recurrence", "related"],
         "prometheus": list(prometheus._fetch_by_kind),
+        "bundle": list(BundleSource(load_bundle(DOCS), NOW)._fetch_by_kind),
     }
 
 

@@ -96,7 +96,7 @@ async def test_what_cannot_be_read_is_a_gap_that_names_the_file(tmp_path: Path) 
     asked = BundleSource(load_bundle(tmp_path / "case"), NOW)
     found = await gather(INCIDENT, [asked], clock=SystemClock(), deadline=timedelta(seconds=20))
     assert len(found.gaps) == module.MAX_FAULTS + 1
-    assert any("broken-0.json of the bundle is missing" in gap.detail for gap in found.gaps)
+    assert any("In the bundle, broken-0.json: " in gap.detail for gap in found.gaps)
     assert found.gaps[-1].detail.endswith("more parts of the bundle cannot be read.")
     assert {gap.reason for gap in found.gaps} <= {"unreadable", "bad_lines", "refused"}
     assert not any("secrets" in gap.detail for gap in found.gaps)  # never read, and nobody misses them

@@ -136,7 +136,7 @@ def test_rows_of_a_log_count_from_the_alert(tmp_path: Path) -> None:
     (tmp_path / "logs.jsonl").write_text('{"time": "2026-11-23T06:43:30Z", "service": "cart", "message": "m"}\nnot json\n')
     bundle = load_bundle(tmp_path)
     assert bundle.log_lines[0][:3] == ("m", "cart", datetime(2026, 11, 23, 6, 43, 30, tzinfo=UTC))
-    assert bundle.faults == (Fault(file="logs.jsonl", reason="bad_lines", detail="1 lines are no records."),)
+    assert bundle.faults == (Fault(file="logs.jsonl", reason="bad_lines", detail="Lines that are no records: 1."),)
 
 
 # A support bundle of files that are called anything

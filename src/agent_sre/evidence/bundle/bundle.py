@@ -372,7 +372,7 @@ class Bundle:
             lines, bad = self._rows(rows.value)
             found += lines
             if bad:
-                faults.append(fault("logs.jsonl", "bad_lines", f"{bad:,} lines are no records."))
+                faults.append(fault("logs.jsonl", "bad_lines", f"Lines that are no records: {bad:,}."))
         for item in self._texts:
             if _is_log(item):
                 reading = kubectl.read(item.text, item.command, self._times, source=item.source)
@@ -492,7 +492,7 @@ def _source_of(name: str) -> str:
 def _sample_faults(name: str, samples: Samples) -> list[Fault]:
     found = []
     if samples.bad:
-        found.append(fault(name, "bad_lines", f"{samples.bad:,} lines are no samples; the first: {samples.first_bad}"))
+        found.append(fault(name, "bad_lines", f"Lines that are no samples: {samples.bad:,}; the first: {samples.first_bad}"))
     if samples.untimed:
-        found.append(fault(name, "bad_lines", f"{samples.untimed:,} samples have no timestamp, and nobody knows when they were taken."))
+        found.append(fault(name, "bad_lines", f"Samples without a timestamp: {samples.untimed:,}; nobody knows when they were taken."))
     return found

@@ -80,11 +80,11 @@ class BundleSource:
         self._questions = _questions(bundle, self._faults)
         self._fetch_by_kind: dict[str, Callable[[Query, Incident], Evidence]] = {
             "contents": self._contents,
-            "manifests": self._manifests,
+            "manifest": self._manifests,
             "series": self._series,
             "logs": self._logs,
             "errors": self._errors,
-            "changes": self._changes,
+            "change": self._changes,
             "dependencies": self._dependencies,
             "units": self._units,
             "anomalies": self._anomalies,
@@ -175,7 +175,7 @@ class BundleSource:
         lines = self.bundle.log_lines
         patterns = patterns_of(lines)
         sources = len({line.source for line in lines})
-        return self._of_patterns(query, incident, patterns, f"{len(lines):,} lines of {sources} sources")
+        return self._of_patterns(query, incident, patterns, f"{_counted(len(lines), 'line')} of {_counted(sources, 'source')}")
 
     def _errors(self, query: Query, incident: Incident) -> Evidence:
         return self._of_patterns(query, incident, self.bundle.error_patterns, "errors as the recording's own tools counted them")
@@ -183,36 +183,36 @@ class BundleSource:
     def _of_patterns(self, query: Query, incident: Incident, patterns: tuple[LogPattern, ...], name: str) -> Evidence:
         urgent = [pattern for pattern in patterns if pattern.level in ("fatal", "error")]
         worst = f"; most of the errors: {one_line(urgent[0].template, 160)} ({urgent[0].subject.name}, ×{urgent[0].count})" if urgent else ""
-        return self._evidence(query, incident, patterns[:MAX_FACTS], f"{name}, {len(patterns)} patterns{worst}")
+        return self._evidence(query, incident, patterns[:MAX_FACTS], f"{name}, {_counted(len(patterns), 'pattern')}{worst}")
 
     def _changes(self, query: Query, incident: Incident) -> Evidence:
         found = self.bundle.changes
         text = "; ".join(change.text for change in found[-3:])
-        summary = f"{len(found)} changes: {text}" if found else "nothing was changed"
+        summary = f"{_counted(len(found), 'change')}: {text}" if found else "nothing was changed"
         return self._evidence(query, incident, found[-MAX_FACTS:], summary, truncated=len(found) > MAX_FACTS)
 
     def _dependencies(self, query: Query, incident: Incident) -> Evidence:
         found = self.bundle.dependencies
         kept = found[:MAX_DEPENDENCIES]
-        return self._evidence(query, incident, kept, f"{len(found)} edges of who calls whom", truncated=len(kept) < len(found))
+        return self._evidence(query, incident, kept, f"{_counted(len(found), 'edge')} of who calls whom", truncated=len(kept) < len(found))
 
     def _units(self, query: Query, incident: Incident) -> Evidence:
         found = self.bundle.units
         dead = [fact for fact in found if fact.values["active"] != "active"]
-        summary = f"{len(found)} systemd units, " + ("; ".join(fact.text for fact in dead[:5]) if dead else "all of them active")
+        summary = f"{_counted(len(found), 'systemd unit')}, " + ("; ".join(fact.text for fact in dead[:5]) if dead else "all of them active")
         return self._evidence(query, incident, found[:MAX_FACTS], summary, truncated=len(found) > MAX_FACTS)
 
     def _anomalies(self, query: Query, incident: Incident) -> Evidence:
         found = self.bundle.anomalies
         first = f"; {one_line(found[0].text, 200)}" if found else ""
         return self._evidence(
-            query, incident, found[:MAX_FACTS], f"{len(found)} reports of another detector{first}", truncated=len(found) > MAX_FACTS
+            query, incident, found[:MAX_FACTS], f"{_counted(len(found), 'report')} of another detector{first}", truncated=len(found) > MAX_FACTS
         )
 
     def _unreadable(self, query: Query, incident: Incident) -> Evidence:  # noqa: ARG002
         fault = next((fault for fault in self._faults[:MAX_FAULTS] if fault.file == query.expression), None)
         if fault is not None:
-            raise BadInput(f"{fault.file} of the bundle is missing from this: {fault.detail}", reason=fault.reason)
+            raise BadInput(f"In the bundle, {fault.file}: {fault.detail}", reason=fault.reason)
         raise BadInput(f"{len(self._faults) - MAX_FAULTS} more parts of the bundle cannot be read.", reason="unreadable")
 
     def _evidence(self, query: Query, incident: Incident, data: Iterable[Data], summary: str, *, truncated: bool = False) -> Evidence:
@@ -232,14 +232,15 @@ class BundleSource:
         objects = sum(len(items) for items in bundle.objects.values())
         series = sum(len(found) for found in bundle.series.values())
         parts = {
-            "objects": objects,
+            "object": objects,
             "series": series,
-            "log lines": len(bundle.log_lines),
-            "manifests": len(bundle.manifests),
-            "changes": len(bundle.changes),
+            "log line": len(bundle.log_lines),
+            "manifest": len(bundle.manifests),
+            "change": len(bundle.changes),
         }
-        told = ", ".join(f"{count:,} {name}" for name, count in parts.items() if count)
-        return f"{len(bundle.files.files)} files: {told}" if told else f"{len(bundle.files.files)} files, and nothing in them that is read"
+        told = ", ".join(_counted(count, name) for name, count in parts.items() if count)
+        files = _counted(len(bundle.files.files), "file")
+        return f"{files}: {told}" if told else f"{files}, and nothing that is read"
 
 
 # The plan
@@ -345,6 +346,10 @@ def _nearest(series_by_name: Mapping[str, tuple[MetricSeries, ...]], incident: I
         ranked += [(-score, place, name, series) for place, (score, series) in enumerate(near[:MAX_SERIES])]
     ranked.sort(key=lambda entry: (entry[0], entry[1], entry[2]))
     return [entry[3] for entry in ranked]
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{count:,} {name}" if count == 1 or name == "series" else f"{count:,} {name}s"
 
 
 def _thinned(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
