@@ -68,6 +68,22 @@ async def test_series_about_the_subject_are_kept_within_bounds(monkeypatch: pyte
     assert other.data == ()
 
 
+@pytest.mark.parametrize(
+    ("kind", "summary"),
+    [
+        ("manifests", "1 applied manifests: the desired state, not what is"),
+        ("changes", "1 change: rollout of cart: 1 new pod, 1 removed"),
+        ("dependencies", "3 edges of who calls whom"),
+        ("units", "2 systemd units, containerd on worker-2: inactive (dead) since 2026-11-23T06:40:00Z"),
+        ("events", "7 events, 3 of them warnings"),
+    ],
+)
+async def test_every_kind_has_its_summary(kind: str, summary: str) -> None:
+    found = await answer("case", kind)
+    assert found.summary == summary
+    assert found.data
+
+
 async def test_the_contents_tell_when_and_by_which_clock(tmp_path: Path) -> None:
     facts = {fact.name: fact.text for fact in (await answer("case", "contents")).data if isinstance(fact, Fact)}
     assert facts["contents"].startswith("11 files: 14 objects, 2 series, 6 log lines")

@@ -80,11 +80,11 @@ class BundleSource:
         self._questions = _questions(bundle, self._faults)
         self._fetch_by_kind: dict[str, Callable[[Query, Incident], Evidence]] = {
             "contents": self._contents,
-            "manifest": self._manifests,
+            "manifests": self._manifests,
             "series": self._series,
             "logs": self._logs,
             "errors": self._errors,
-            "change": self._changes,
+            "changes": self._changes,
             "dependencies": self._dependencies,
             "units": self._units,
             "anomalies": self._anomalies,
