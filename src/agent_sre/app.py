@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from fastapi import FastAPI
 
@@ -22,7 +23,7 @@ from agent_sre.config.config import Config
 from agent_sre.evidence.alert_source import AlertSource
 from agent_sre.evidence.alertmanager.client import AlertmanagerClient
 from agent_sre.evidence.alertmanager.source import AlertmanagerSource
-from agent_sre.evidence.evidence import EvidenceSet
+from agent_sre.evidence.evidence import EvidenceSet, EvidenceSource
 from agent_sre.evidence.history import HistorySource
 from agent_sre.evidence.kubernetes.source import KubernetesSource, kubernetes_source
 from agent_sre.evidence.loki.client import LokiClient
@@ -55,6 +56,10 @@ from agent_sre.web.webhook import webhook_router
 log = logging.getLogger(__name__)
 
 
+class OutsideSource(EvidenceSource, Checked, Protocol):
+    """A source of evidence that lies outside of this process, or stands in for one that does."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """Everything, built and not yet running."""
@@ -75,6 +80,7 @@ class App:
     alertmanager: AlertmanagerClient | None
     loki: LokiClient | None
     sources: Sequence[Checked]
+    evidence: Sequence[EvidenceSource]
     health: Health
     published: Signal
     web: FastAPI
@@ -122,8 +128,11 @@ class App:
         await self.model.warm_up()
 
 
-def build(config: Config, *, clock: Clock | None = None, store: Store | None = None) -> App:
-    """The service that these settings describe. Opens the database; starts nothing."""
+def build(config: Config, *, clock: Clock | None = None, store: Store | None = None, sources: Sequence[OutsideSource] | None = None) -> App:
+    """The service that these settings describe. Opens the database; starts nothing.
+
+    `sources` are asked instead of the ones that the settings name; the alert itself and our own store are always asked.
+    """
     clock = clock or SystemClock()
     store = store or open_store(config.store)
     playbooks = load_playbooks(Path(config.playbooks.folder) if config.playbooks.folder else None)
@@ -132,17 +141,19 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
     inbox = Inbox(store, clock)
     queue = EmbeddedQueue(store, clock, config.queue)
     model = OllamaModel(config.ollama, clock)
-    prometheus = PrometheusClient(config.prometheus) if config.prometheus.url else None
+    prometheus = PrometheusClient(config.prometheus) if config.prometheus.url and sources is None else None
     prometheus_source = PrometheusSource(prometheus, clock) if prometheus else NotConfigured("prometheus", "PROMETHEUS_URL")
-    alertmanager = AlertmanagerClient(config.alertmanager) if config.alertmanager.url else None
+    alertmanager = AlertmanagerClient(config.alertmanager) if config.alertmanager.url and sources is None else None
     alertmanager_source = AlertmanagerSource(alertmanager, store, clock) if alertmanager else NotConfigured("alertmanager", "ALERTMANAGER_URL")
     kubernetes = kubernetes_source(config.kubernetes, clock)
-    loki = LokiClient(config.loki) if config.loki.url else None
+    loki = LokiClient(config.loki) if config.loki.url and sources is None else None
     loki_source = LokiSource(loki, clock) if loki else NotConfigured("loki", "LOKI_URL")
+    outside: Sequence[OutsideSource] = (alertmanager_source, prometheus_source, kubernetes, loki_source) if sources is None else sources
+    evidence: Sequence[EvidenceSource] = (AlertSource(clock), HistorySource(store, clock), *outside)
     agent = Agent(
         store=store,
         clock=clock,
-        sources=(AlertSource(clock), HistorySource(store, clock), alertmanager_source, prometheus_source, kubernetes, loki_source),
+        sources=evidence,
         playbooks=playbooks,
         model=model,
         budget=Budget(total=config.ollama.total, max_output_tokens=config.ollama.max_output_tokens),
@@ -173,12 +184,11 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         on_cancelled=worker.cancel,
     )
     sweep = Sweep(store=store, queue=queue, clock=clock, settings=config.investigation, keep_bodies=config.inbox.keep_bodies)
-    checked: Sequence[Checked] = (prometheus_source, alertmanager_source, kubernetes, loki_source)
     health = Health(
         store=store,
         queue=queue,
         agent=agent,
-        sources=checked,
+        sources=outside,
         clock=clock,
         service=config.server.service,
         ollama_url=model.url,
@@ -228,7 +238,8 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         kubernetes=kubernetes,
         alertmanager=alertmanager,
         loki=loki,
-        sources=checked,
+        sources=outside,
+        evidence=evidence,
         health=health,
         published=published,
         web=web,

@@ -70,6 +70,45 @@ def test_investigate_needs_no_service_and_leaves_nothing_behind(tmp_path: Path) 
     assert found["stage"] == "complete"
 
 
+BUNDLES = Path(__file__).parents[1] / "evidence" / "worlds"
+
+
+def test_investigate_looks_into_a_bundle_offline(tmp_path: Path) -> None:
+    (found,) = json.loads(
+        agent_sre("investigate", "--bundle", str(BUNDLES / "case"), "--json", folder=tmp_path, PROMETHEUS_URL="http://192.0.2.1").stdout
+    )
+    assert found["stage"] == "complete"
+    kinds = {item["kind"] for item in found["analysis_json"]["evidence"]}
+    assert {"contents", "pods", "events", "series", "logs", "changes", "units"} <= kinds
+    assert any("metrics.om" in gap["detail"] for gap in found["analysis_json"]["gaps"])
+    assert "2026-11-23 06:43:00 UTC (2 min" in found["analysis"]  # by the recording's clock
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_investigate_takes_the_alert_for_a_bundle_without_one(tmp_path: Path) -> None:
+    done = agent_sre("investigate", "--bundle", str(BUNDLES / "support"), folder=tmp_path)
+    assert done.returncode == 1
+    assert "Which alert?" in done.stderr
+    body = json.dumps(message(firing("CartDown", namespace="shop", pod="cart-6d5f7c9b8-x2x9k"))).encode()
+    done = agent_sre("investigate", "-", "--bundle", str(BUNDLES / "support"), folder=tmp_path, stdin=body)
+    assert done.returncode == 0, done.stderr
+    assert "4 pods, 2 of them in trouble" in done.stdout
+    done = agent_sre("investigate", "--bundle", "missing.tar", folder=tmp_path)
+    assert done.stderr.startswith("agent-sre: There is no bundle at missing.tar.")
+
+
+def test_the_plan_shows_every_question_and_asks_none(tmp_path: Path) -> None:
+    body = json.dumps(message(firing("HighCPU", pod="test-pod"))).encode()
+    done = agent_sre("investigate", "-", "--plan", folder=tmp_path, stdin=body, PROMETHEUS_URL="http://192.0.2.1")
+    assert done.returncode == 0, done.stderr
+    assert "E01  alert/alert: what the alert itself says" in done.stdout
+    assert "prometheus/value: " in done.stdout
+    (plan,) = json.loads(agent_sre("investigate", "--plan", "--json", "--bundle", str(BUNDLES / "case"), folder=tmp_path).stdout)
+    pods = next(question for question in plan["questions"] if question["kind"] == "pods")
+    assert (pods["source"], pods["language"], pods["expression"]) == ("kubernetes", "bash", "kubectl get pods -n shop -o yaml")
+    assert all(question["purpose"] for question in plan["questions"])
+
+
 def test_investigate_takes_a_single_alert_and_refuses_what_is_none(tmp_path: Path) -> None:
     (tmp_path / "one.json").write_text(json.dumps(firing("Alone", pod="p")))
     assert agent_sre("investigate", "one.json", folder=tmp_path).returncode == 0

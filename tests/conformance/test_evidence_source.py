@@ -15,6 +15,8 @@ import pytest
 from agent_sre.evidence.alert_source import AlertSource
 from agent_sre.evidence.alertmanager.client import AlertmanagerClient, AlertmanagerSettings
 from agent_sre.evidence.alertmanager.source import AlertmanagerSource
+from agent_sre.evidence.bundle.bundle import load_bundle
+from agent_sre.evidence.bundle.source import RECORDED, BundleSource
 from agent_sre.evidence.evidence import Evidence, EvidenceSource, Fact, Gap, LogPattern, MetricSeries, Query
 from agent_sre.evidence.gather import gather
 from agent_sre.evidence.history import HistorySource
@@ -38,6 +40,7 @@ from fakes.loki import FakeLoki
 from fakes.prometheus import FAULTS, FakePrometheus, FakeSeries, refuse
 
 TOKEN = "s3cr3t-token-for-prometheus"
+WORLDS = Path(__file__).parents[1] / "evidence" / "worlds"
 POD = {"namespace": "shop", "pod": "cart-0"}
 
 KUBE_METRICS = ("kube_pod_info", "kube_deployment_spec_replicas", "kube_pod_status_phase", "kube_pod_container_status_restarts_total")
@@ -132,6 +135,16 @@ async def unconfigured_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
     yield NotConfigured("prometheus", "PROMETHEUS_URL")
 
 
+@contextlib.asynccontextmanager
+async def bundle_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
+    yield BundleSource(load_bundle(WORLDS / "support"), NOW)
+
+
+@contextlib.asynccontextmanager
+async def case_source(tmp_path: Path) -> AsyncIterator[EvidenceSource]:
+    yield BundleSource(load_bundle(WORLDS / "case"), NOW)
+
+
 def prometheus_at(url: str) -> PrometheusSource:
     # Five seconds of patience: the deadline of `gather` must be what ends a hanging query.
     client = PrometheusClient(PrometheusSettings(url=url, bearer_token=TOKEN, max_body_bytes=1 << 20))
@@ -152,7 +165,12 @@ SOURCES: dict[str, Callable[[Path], Opened]] = {
     "alertmanager": alertmanager_source,
     "loki": loki_source,
     "off": unconfigured_source,
+    "bundle": bundle_source,
+    "case": case_source,
 }
+
+STANDS_FOR = {"bundle": {"bundle", *RECORDED}}
+"""Whose answers a source gives, where they are not only its own."""
 
 HOSTILE = 'x"} or up{a="\n\\`$1\x1b[31m\u202e'
 INCIDENTS: dict[str, Incident] = {
@@ -185,7 +203,8 @@ async def test_the_plan_is_pure_quick_and_fit_to_show(kind: str, case: str, tmp_
     assert len(queries) <= 30
     fingerprints = {alert.fingerprint for alert in INCIDENTS[case].alerts}
     for query in queries:
-        assert (query.id, query.source) == ("", source.name)
+        assert query.id == ""
+        assert query.source in STANDS_FOR.get(source.name, {source.name})
         assert query.kind
         assert query.purpose
         assert "\x1b" not in query.purpose

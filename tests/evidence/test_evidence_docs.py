@@ -8,6 +8,8 @@ from pathlib import Path
 from agent_sre.evidence.alert_source import AlertSource
 from agent_sre.evidence.alertmanager.client import AlertmanagerClient, AlertmanagerSettings
 from agent_sre.evidence.alertmanager.source import AlertmanagerSource
+from agent_sre.evidence.bundle.bundle import load_bundle
+from agent_sre.evidence.bundle.source import BundleSource
 from agent_sre.evidence.derived import CHANGES
 from agent_sre.evidence.kubernetes.client import KubernetesSettings
 from agent_sre.evidence.kubernetes.plan import LOGS
@@ -40,9 +42,10 @@ def test_every_source_and_every_kind_of_query_has_a_heading(tmp_path: Path) -> N
         "alert": [query.kind for query in AlertSource(FakeClock(NOW)).plan(two, NOW)],
         "history": ["recurrence", "related"],
         "prometheus": list(prometheus._fetch_by_kind),
-        "kubernetes": [*(plural for plural in RESOURCES if plural != "endpointslices"), LOGS, CHANGES],
+        "kubernetes": [*(plural for plural in RESOURCES if plural != "endpointslices"), CHANGES, LOGS],
         "alertmanager": list(alertmanager._fetch_by_kind),
         "loki": list(loki._fetch_by_kind),
+        "bundle": list(BundleSource(load_bundle(DOCS), NOW)._fetch_by_kind),
     }
     store.close()
 

@@ -86,13 +86,20 @@ def demo(
 
 @application.command()
 def investigate(
-    file: Annotated[Path, typer.Argument(help="A webhook body, or one alert, as JSON. `-` reads standard input.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="A webhook body, or one alert, as JSON. `-` reads standard input. Not needed where the bundle has an alert.json."),
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="A support bundle to look into, a folder, tar or zip, instead of the systems that are configured.")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print every question that would be asked, and ask none.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Investigate a webhook body here and now, without a running service. Nothing is stored."""
     from agent_sre.cli.investigate import run
 
-    raise typer.Exit(run(file, as_json=as_json))
+    raise typer.Exit(run(file, bundle=bundle, plan=plan, as_json=as_json))
 
 
 @incidents.command("list")

@@ -101,6 +101,12 @@ async def gather(
     )
 
 
+def planned(incident: Incident, sources: Sequence[EvidenceSource], clock: Clock) -> tuple[Query | Gap, ...]:
+    """What `gather` would ask, in its order and with its ids; asks nobody. A plan that fails is a Gap."""
+    questions = [question for source in sources for question in _plan(source, incident, clock)]
+    return tuple(_numbered(question, f"E{number:02d}") for number, question in enumerate(questions, 1))
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     """One gathering: what all its questions share."""

@@ -32,6 +32,20 @@ class SystemClock:
         return time.monotonic()
 
 
+class RecordedClock:
+    """A clock that was set to an instant of the past when it was made, and goes on from there. For looking into what was recorded."""
+
+    def __init__(self, start: datetime) -> None:
+        self._start = start
+        self._began = time.monotonic()
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=time.monotonic() - self._began)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
 class FakeClock:
     """A clock that moves when it is told to. For tests and replays."""
 
