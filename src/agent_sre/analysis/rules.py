@@ -33,7 +33,7 @@ ALERT_ALONE = "from the alert alone, before anything was measured"
 
 _MOST_MEMBERS = 10
 _MOST_LABELS = 8
-_NOT_RUN = "only the alert's own expression is run without being asked"
+_NOT_RUN = "a playbook's queries are for you to run"
 _QUIET = frozenset({"alert", "members", "rule"})  # kinds that the other observations tell already
 _AROUND = frozenset({"workload", "siblings", "latency", "traffic", "errors", "saturation", "cpu", "memory", "network", "dependencies"})
 """Kinds that look around: most systems lack a metric or two of these, and that is no observation."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from agent_sre.cli.serve import serve_until
 from agent_sre.cli.terminal import Progress, show_markdown
 from agent_sre.config.config import Config
 from agent_sre.config.load import load_config
+from agent_sre.evidence.alertmanager.client import AlertmanagerSettings
 from agent_sre.kit.errors import Unavailable
 from agent_sre.kit.logs import configure_logs
 from agent_sre.kit.times import format_instant
@@ -46,9 +47,9 @@ async def _story(folder: Path, *, seconds: int, keep: bool, replay: bool) -> int
     stop = asyncio.Event()
     stop_on_signals(stop)
     programs = None if replay else installed_programs()
-    port, prometheus_port = free_port(), free_port()
+    port, prometheus_port, alertmanager_port = free_port(), free_port(), free_port()
     base = f"http://127.0.0.1:{port}"
-    config = _config(folder, port, f"http://127.0.0.1:{prometheus_port}" if programs else "")
+    config = _config(folder, port, *(f"http://127.0.0.1:{other}" if programs else "" for other in (prometheus_port, alertmanager_port)))
     configure_logs(replace(config.logs, level="warning"))
     async with AsyncExitStack() as stack:
         progress = stack.enter_context(Progress())
@@ -66,6 +67,7 @@ async def _story(folder: Path, *, seconds: int, keep: bool, replay: bool) -> int
                     folder,
                     exporter_port=exporter_port,
                     prometheus_port=prometheus_port,
+                    alertmanager_port=alertmanager_port,
                     webhook_url=f"{base}/webhook/alert",
                 )
             )
@@ -90,7 +92,7 @@ async def _story(folder: Path, *, seconds: int, keep: bool, replay: bool) -> int
     return 0
 
 
-def _config(folder: Path, port: int, prometheus_url: str) -> Config:
+def _config(folder: Path, port: int, prometheus_url: str, alertmanager_url: str) -> Config:
     """The user's own settings (an Ollama of his is used), but for what the demo brings itself."""
     config = load_config(os.environ)
     return replace(
@@ -99,6 +101,8 @@ def _config(folder: Path, port: int, prometheus_url: str) -> Config:
         server=replace(config.server, host="127.0.0.1", port=port),
         inbox=replace(config.inbox, webhook_token=""),
         prometheus=replace(config.prometheus, url=prometheus_url, external_url="", bearer_token=""),
+        alertmanager=AlertmanagerSettings(url=alertmanager_url),
+        reconcile=replace(config.reconcile, interval=timedelta(0)),  # a story of seconds has nothing to catch up with
     )
 
 

@@ -65,10 +65,9 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def prometheus_and_alertmanager(
-    programs: Programs, folder: Path, *, exporter_port: int, prometheus_port: int, webhook_url: str
+    programs: Programs, folder: Path, *, exporter_port: int, prometheus_port: int, alertmanager_port: int, webhook_url: str
 ) -> AsyncIterator[None]:
     """Both programs, ready, watching the exporter and posting to the webhook. Raises Unavailable where one does not start."""
-    alertmanager_port = free_port()
     (folder / "rules.yml").write_text(_RULES)
     (folder / "prometheus.yml").write_text(_prometheus_config(exporter_port, alertmanager_port))
     (folder / "alertmanager.yml").write_text(_alertmanager_config(webhook_url))
