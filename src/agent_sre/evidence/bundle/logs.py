@@ -21,6 +21,9 @@ import orjson
 from agent_sre.alert.subject import Subject
 from agent_sre.evidence.bundle.times import Times, instant_of
 from agent_sre.evidence.evidence import LogPattern
+from agent_sre.evidence.logs import lines as mined
+from agent_sre.evidence.logs.masking import mask, tidy
+from agent_sre.evidence.logs.mine import compare, mine, rank_of
 from agent_sre.kit.redact import redact
 from agent_sre.kit.text import one_line
 
@@ -139,62 +142,24 @@ def _lines(lines: Sequence[str], source: str, times: Times, *, namespace: str = 
 
 # Patterns
 
-_MASKS = (
-    (re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"), "<uuid>"),
-    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"), "<time>"),
-    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b"), "<ip>"),
-    (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{12,}\b"), "<hex>"),
-    (re.compile(r"\d+"), "<n>"),
-)
-_LEVEL = re.compile(r"\b(?:(FATAL|CRITICAL|PANIC|EMERG)|(ERROR|ERR|SEVERE)|(WARN|WARNING)|(INFO|NOTICE)|(DEBUG|TRACE))\b", re.IGNORECASE)
-_LEVELS = ("fatal", "error", "warning", "info", "debug")
 
-
-def patterns_of(lines: Sequence[LogLine]) -> tuple[LogPattern, ...]:
+def patterns_of(lines: Sequence[LogLine], now: datetime) -> tuple[LogPattern, ...]:
     """Lines that differ only in their values, per source: most urgent level first, most frequent first within, MAX_PATTERNS at most.
 
-    `count_before` counts the lines of the recording's normal time, where there are such lines; they make no patterns of their own.
+    Against the recording's normal time, where it has one. `now` tells the year of times that have none.
     """
-    has_normal = any(line.period == "normal" for line in lines)
-    counts: Counter[tuple[str, str, str]] = Counter()
-    normal: Counter[tuple[str, str, str]] = Counter()
-    first: dict[tuple[str, str, str], LogLine] = {}
-    seen: dict[tuple[str, str, str], list[datetime]] = {}
+    written: dict[Subject, tuple[list[mined.LogLine], list[mined.LogLine]]] = {}
     for line in lines:
-        key = (line.namespace, line.source, _mask(line.text[:400]))
-        if line.period == "normal":
-            normal[key] += 1
-            continue
-        counts[key] += 1
-        first.setdefault(key, line)
-        if line.at is not None:
-            seen.setdefault(key, []).append(line.at)
-    level_by_key = {key: _level(first[key].text) for key in counts}
-    order = sorted(counts, key=lambda key: (_LEVELS.index(level_by_key[key]) if level_by_key[key] else len(_LEVELS), -counts[key], key))
-    return tuple(
-        LogPattern(
-            template=redact(one_line(key[2], 240)),
-            level=level_by_key[key],
-            subject=Subject(kind="Service", name=one_line(key[1], 253), namespace=one_line(key[0], 63)),
-            count=counts[key],
-            count_before=normal[key] if has_normal else None,
-            first_at=min(seen.get(key, ()), default=None),
-            last_at=max(seen.get(key, ()), default=None),
-            sample=redact(one_line(first[key].text, 500)),
-        )
-        for key in order[:MAX_PATTERNS]
-    )
-
-
-def _mask(text: str) -> str:
-    for pattern, name in _MASKS:
-        text = pattern.sub(name, text)
-    return text
-
-
-def _level(text: str) -> str:
-    match = _LEVEL.search(text[:300])
-    return _LEVELS[match.lastindex - 1] if match and match.lastindex else ""
+        subject = Subject(kind="Service", name=one_line(line.source, 253), namespace=one_line(line.namespace, 63))
+        window, normal = written.setdefault(subject, ([], []))
+        place = normal if line.period == "normal" else window
+        place.append(mined.LogLine(text=line.text, at=line.at.timestamp() if line.at else None))
+    has_normal = any(normal for _, normal in written.values())
+    found: list[LogPattern] = []
+    for subject, (window, normal) in written.items():
+        patterns = mine(window, subject=subject, now=now)
+        found += compare(patterns, mine(normal, subject=subject, now=now)) if has_normal else patterns
+    return tuple(sorted(found, key=lambda pattern: (rank_of(pattern), -pattern.count, pattern.subject.name, pattern.template))[:MAX_PATTERNS])
 
 
 # Error summaries
@@ -241,15 +206,19 @@ def _summary(app: str, told: Any) -> Iterator[LogPattern]:
                 yield _error(app, "", str(pattern.get("sample") or pattern.get("pattern") or ""), whole, str(pattern.get("pattern") or ""))
         return
     for container, lines in told.items():
-        texts = Counter(_mask(str(line)[:400]) for line in lines) if isinstance(lines, list) else Counter()
-        samples = {_mask(str(line)[:400]): str(line) for line in lines} if isinstance(lines, list) else {}
+        samples = {_masked(str(line)): str(line) for line in lines} if isinstance(lines, list) else {}
+        texts = Counter(_masked(str(line)) for line in lines) if isinstance(lines, list) else Counter()
         for template, count in texts.most_common(20):
             yield _error(app, str(container), samples[template], count, template)
 
 
+def _masked(line: str) -> str:
+    return tidy(mask(line[:400]))
+
+
 def _error(app: str, container: str, sample: str, count: int, template: str = "") -> LogPattern:
     return LogPattern(
-        template=redact(one_line(template or _mask(sample[:400]), 240)),
+        template=redact(one_line(template or _masked(sample), 240)),
         level="error",
         subject=Subject(kind="Service", name=one_line(app, 253), container=one_line(container, 63)),
         count=count,

@@ -173,7 +173,7 @@ class BundleSource:
 
     def _logs(self, query: Query, incident: Incident) -> Evidence:
         lines = self.bundle.log_lines
-        patterns = patterns_of(lines)
+        patterns = patterns_of(lines, self._now)
         sources = len({line.source for line in lines})
         return self._of_patterns(query, incident, patterns, f"{_counted(len(lines), 'line')} of {_counted(sources, 'source')}")
 

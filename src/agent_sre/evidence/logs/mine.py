@@ -99,8 +99,8 @@ def compare(window: Sequence[LogPattern], before: Sequence[LogPattern], day_befo
         for pattern in before
         if _key(pattern) not in present
     ]
-    ordered = sorted(seen, key=lambda pattern: (_rank(pattern), not pattern.is_new, -pattern.count, pattern.template))
-    return (*ordered, *sorted(vanished, key=lambda pattern: (_rank(pattern), -(pattern.count_before or 0), pattern.template)))
+    ordered = sorted(seen, key=lambda pattern: (rank_of(pattern), not pattern.is_new, -pattern.count, pattern.template))
+    return (*ordered, *sorted(vanished, key=lambda pattern: (rank_of(pattern), -(pattern.count_before or 0), pattern.template)))
 
 
 def _key(pattern: LogPattern) -> tuple[Subject, str]:
@@ -114,7 +114,8 @@ def _count_by_pattern(patterns: Sequence[LogPattern]) -> dict[tuple[Subject, str
     return counts
 
 
-def _rank(pattern: LogPattern) -> int:
+def rank_of(pattern: LogPattern) -> int:
+    """How urgent its level is: 0 for fatal, and last a pattern without a level."""
     return LEVELS.index(pattern.level) if pattern.level in LEVELS else len(LEVELS)
 
 
