@@ -274,7 +274,7 @@ async def test_each_fault_has_its_reason(behaviour: str, reason: str, asked: int
 
 async def test_an_endless_answer_ends_with_the_budget() -> None:
     async with FakeOllama("endless", loaded=[PRIMARY]) as fake, model_on(fake) as model:
-        failure = await failure_of(model, budget=replace(BUDGET, total=ms(300)))
+        failure = await failure_of(model, budget=replace(BUDGET, total=ms(1500)))
         assert failure.reason == "timeout"
         await asyncio.wait_for(fake.chats[0].gone.wait(), 10)
 
@@ -332,11 +332,11 @@ async def test_what_may_pass_is_tried_once_more(once: str) -> None:
 
 async def test_no_second_try_where_none_would_fit_into_the_budget() -> None:
     async def late_503(exchange: Exchange) -> None:
-        if not await exchange.wait(0.4):
+        if not await exchange.wait(1.5):
             await BEHAVIOURS["503 busy"](exchange)
 
     async with FakeOllama(late_503) as fake, model_on(fake) as model:
-        assert (await failure_of(model, budget=replace(BUDGET, total=ms(750)))).reason == "busy"
+        assert (await failure_of(model, budget=replace(BUDGET, total=ms(2500)))).reason == "busy"
     assert len(fake.chats) == 1
 
 
@@ -485,13 +485,14 @@ async def test_more_calls_run_at_once_where_the_settings_say_so() -> None:
 
 async def test_waiting_for_our_turn_is_part_of_the_budget() -> None:
     async with FakeOllama("endless", loaded=[PRIMARY]) as fake, model_on(fake) as model:
-        first = asyncio.create_task(failure_of(model, budget=replace(BUDGET, total=ms(400))))
+        first = asyncio.create_task(ask(model))
         await asyncio.sleep(0)
         failure = await failure_of(model, budget=replace(BUDGET, total=ms(100)))
         assert failure.reason == "timeout"
         assert "waiting for our turn" in str(failure)
         assert len(fake.chats) <= 1
-        await first
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
 
 
 async def test_cancelling_closes_the_connection_and_frees_the_turn() -> None:
