@@ -76,7 +76,8 @@ class Load:
 @pytest.mark.slow
 def test_nothing_acknowledged_is_lost_and_every_incident_gets_exactly_one_report(tmp_path: Path) -> None:
     chance = random.Random(1)
-    service = ServiceProcess(tmp_path, AGENT_SRE_LOG_LEVEL="warning")
+    # Three kills in a row may hit one investigation, which then counts as poison and is given up; here nothing is poison.
+    service = ServiceProcess(tmp_path, AGENT_SRE_LOG_LEVEL="warning", AGENT_SRE_MAX_ATTEMPTS="20")
     service.start()
     load = Load(service.url)
     load.start()
@@ -135,6 +136,5 @@ def check_database(path: Path, load: Load) -> None:
         "SELECT count(*) FROM incident WHERE NOT EXISTS (SELECT 1 FROM report WHERE incident_id = incident.id AND stage = 'complete')"
     ).fetchone()
     assert without == (0,)
-    failed = database.execute("SELECT count(*) FROM investigation WHERE status = 'failed'").fetchone()[0]
-    assert failed <= len(reports) * 0.02  # three kills in a row may hit the same one
+    assert database.execute("SELECT count(*) FROM investigation WHERE status = 'failed'").fetchone() == (0,)
     database.close()
