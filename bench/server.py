@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import socket
 from dataclasses import replace
@@ -85,6 +86,7 @@ async def _main(mode: str) -> None:
         app = _without_storing(app)
     if mode == "service":
         await app.agent.open()  # LangGraph loads for two seconds in the background; here that is over
+    gc.freeze()  # as `serve` does once everything is loaded
     _say_port(listening)
     limits = config.inbox
     serving = serve(
