@@ -82,3 +82,17 @@ async def test_no_model_text_becomes_a_command(app: App) -> None:
     assert all("delete" not in item.command for item in result.analysis.recommendations)
     assert "\n# forged" not in result.analysis.markdown
     assert "```bash\nkubectl delete" not in result.analysis.markdown
+
+
+async def test_a_run_that_was_killed_before_its_first_node_begins_anew(agent: Agent) -> None:
+    context = {"labels": LABELS, "run_id": "alert-x/9"}
+    await agent.execute(message="?", task_type="incident", context=context, until="analyze")
+    assert agent._saver is not None
+    connection = agent._saver.conn
+    for table in ("checkpoints", "writes"):  # as a kill -9 right behind the input leaves them
+        await connection.execute(f"DELETE FROM {table} WHERE checkpoint_id > (SELECT min(checkpoint_id) FROM checkpoints)")
+    await connection.commit()
+    assert (await agent.execute(message="?", task_type="incident", context=context, until="analyze")).analysis is None
+    finished = await agent.execute(message="?", task_type="incident", context=context)
+    assert finished.analysis is not None
+    assert "test-pod" in finished.analysis.markdown

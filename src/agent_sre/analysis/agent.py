@@ -153,7 +153,9 @@ class Agent:
         run_id = str(given.get("run_id") or f"{thread_id}/{uuid.uuid4().hex[:12]}")
         config: Any = {"configurable": {"thread_id": run_id}}
         before = await self._graph.aget_state(config)
-        ended = bool(before.values) and not before.next  # it came to its end before, and the result was not fetched
+        # It came to its end before, and the result was not fetched. "Nothing comes next" is not enough: that is also what the state says of a
+        # run that was killed between its input and its first node, and such a run begins anew.
+        ended = not before.next and await self._analysis(run_id) is not None
         paused = until is not None and before.next == (until,)  # a resume would walk past the node it waits before
         if not ended and not paused:
             await self._graph.ainvoke(
@@ -170,7 +172,7 @@ class Agent:
                 durability="sync",
                 interrupt_before=[until] if until else None,
             )
-        analysis = await self._store.read(lambda connection: load_artifact(connection, run_id, "analysis", Analysis))
+        analysis = await self._analysis(run_id)
         if "run_id" not in given:
             await self.forget(run_id)
         return AgentResult(thread_id=thread_id, run_id=run_id, task_type=task_type, analysis=analysis)
@@ -183,6 +185,9 @@ class Agent:
         except sqlite3.Error as error:
             raise StoreUnavailable(f"The checkpoint file beside {self._store.path} failed: {error}") from error
         await self._store.write(lambda connection: drop_artifacts(connection, run_id))
+
+    async def _analysis(self, run_id: str) -> Analysis | None:
+        return await self._store.read(lambda connection: load_artifact(connection, run_id, "analysis", Analysis))
 
     async def _incident(self, given: Mapping[str, Any]) -> Incident | None:
         incident_id = given.get("incident_id")
