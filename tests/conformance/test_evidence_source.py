@@ -17,7 +17,7 @@ from agent_sre.evidence.alertmanager.client import AlertmanagerClient, Alertmana
 from agent_sre.evidence.alertmanager.source import AlertmanagerSource
 from agent_sre.evidence.bundle.bundle import load_bundle
 from agent_sre.evidence.bundle.source import RECORDED, BundleSource
-from agent_sre.evidence.evidence import Evidence, EvidenceSource, Fact, Gap, LogPattern, MetricSeries, Query
+from agent_sre.evidence.evidence import Evidence, EvidenceSet, EvidenceSource, Fact, Gap, LogPattern, MetricSeries, Query
 from agent_sre.evidence.gather import gather
 from agent_sre.evidence.history import HistorySource
 from agent_sre.evidence.kubernetes.client import KubernetesClient, KubernetesSettings
@@ -258,6 +258,15 @@ def check_evidence(evidence: Evidence, query_id: str) -> None:
     assert from_json(Evidence, to_json(Evidence, evidence)) == evidence
 
 
+def check_gaps(found: EvidenceSet) -> None:
+    """Each with its reason, the same after a trip through the store, and no secret in them or anywhere else."""
+    for gap in found.gaps:
+        assert gap.reason
+        assert "\n" not in gap.detail
+        assert from_json(Gap, to_json(Gap, gap)) == gap
+    assert TOKEN not in str(to_json(EvidenceSet, found))
+
+
 @pytest.mark.parametrize("kind", ["alert", "history", "prometheus", "kubernetes", "alertmanager", "loki"])
 async def test_a_healthy_source_answers_everything_about_a_usual_alert(kind: str, tmp_path: Path) -> None:
     async with SOURCES[kind](tmp_path) as source:
@@ -295,10 +304,7 @@ async def test_whatever_prometheus_does_the_others_answer_and_the_deadline_holds
     measured = [item for item in found.items if item.query.source == "prometheus"]
     assert all(not item.data for item in measured)
     assert not measured or fault == "no-data"  # an envelope without data has no rules, alerts, targets or names
-    for gap in found.gaps:
-        assert TOKEN not in gap.detail
-        assert gap.reason
-        assert from_json(Gap, to_json(Gap, gap)) == gap
+    check_gaps(found)
     assert len({item.query.id for item in found.items} | {gap.query.id for gap in found.gaps}) == planned
 
 
@@ -320,6 +326,7 @@ async def test_whatever_the_api_server_does_the_others_answer_and_the_deadline_h
     assert {item.query.source for item in found.items} >= {"alert", "history"}
     # "Not found" means of an optional kind that it is not installed, and of a log that there is none.
     assert all(not item.data for item in found.items if item.query.source == "kubernetes") or fault == "endless-pages"
+    check_gaps(found)
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, "refuse"])
@@ -336,6 +343,7 @@ async def test_whatever_alertmanager_does_the_others_answer_and_the_deadline_hol
     store.close()
     assert {item.query.source for item in found.items} == {"alert"}
     assert [gap.query.kind for gap in found.gaps] == ["firing", "silences"]
+    check_gaps(found)
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, "refuse"])
@@ -349,10 +357,7 @@ async def test_whatever_loki_does_the_others_answer_and_the_deadline_holds(fault
         assert monotonic() - began < deadline.total_seconds() + 0.5
     assert {item.query.source for item in found.items} == {"alert"}
     assert [gap.query.kind for gap in found.gaps] == ["errors", "patterns"]
-    for gap in found.gaps:
-        assert TOKEN not in gap.detail
-        assert gap.reason
-        assert from_json(Gap, to_json(Gap, gap)) == gap
+    check_gaps(found)
     for item in found.items:
         check_evidence(item, item.query.id)
 

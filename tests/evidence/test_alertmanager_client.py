@@ -138,7 +138,8 @@ EXPECTED: dict[str, tuple[type[AgentSREError], str]] = {
     "400": (Rejected, "rejected"), "404": (Rejected, "rejected"), "404-html": (Rejected, "rejected"), "422": (Rejected, "rejected"),
     "401": (Forbidden, "forbidden"), "403": (Forbidden, "forbidden"), "429": (RateLimited, "rate_limited"),
     "500": (Unavailable, "unavailable"), "503": (Unavailable, "unavailable"), "503-timeout": (Unavailable, "unavailable"),
-    "redirect": (Rejected, "redirect"), "huge": (Rejected, "too_large"),
+    "redirect": (Rejected, "redirect"), "huge": (Rejected, "too_large"), "huge-length": (Rejected, "too_large"), "bomb": (Rejected, "too_large"),
+    "504": (Unavailable, "unavailable"), "tls": (Unavailable, "unavailable"),
 }  # fmt: skip
 
 

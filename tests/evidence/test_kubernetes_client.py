@@ -109,7 +109,7 @@ async def test_what_is_forbidden_is_named_with_the_rule_that_would_allow_it(tmp_
 
 EXPECTED = {
     "400": Rejected, "401": Forbidden, "403": Forbidden, "404": NotFound, "404-html": NotFound, "409": Rejected, "410": Rejected, "429": RateLimited,
-    "redirect": Rejected, "huge": Rejected, "endless-pages": None,
+    "redirect": Rejected, "huge": Rejected, "huge-length": Rejected, "bomb": Rejected, "endless-pages": None,
 }  # fmt: skip
 
 
@@ -129,7 +129,8 @@ async def test_every_fault_is_one_of_our_errors_and_shows_no_token(fault: str, t
         assert "\n" not in text
         assert len(text) < 700
     reasons = {
-        "hang": "timeout", "slow": "timeout", "504": "timeout", "redirect": "redirect", "huge": "too_large", "garbage": "garbage", "401": "forbidden",
+        "hang": "timeout", "slow": "timeout", "504": "timeout", "redirect": "redirect", "huge": "too_large",
+        "huge-length": "too_large", "bomb": "too_large", "truncated-gzip": "garbage", "garbage": "garbage", "401": "forbidden", "tls": "unavailable",
     }  # fmt: skip
     assert errors[0] is None or errors[0].reason == reasons.get(fault, errors[0].reason)
 

@@ -201,7 +201,7 @@ async def test_the_log_before_the_last_restart_is_read_with_its_commands(tmp_pat
 async def test_pods_are_listed_once_for_three_questions(tmp_path: Path) -> None:
     async with FakeKubernetes(objects=world()) as fake, source_of(fake, tmp_path) as source:
         await ask(source)
-    assert [request.plural for request in fake.requests].count("pods") == 1
+    assert [request.last for request in fake.requests].count("pods") == 1
 
 
 async def test_logs_that_are_forbidden_are_one_gap_each(tmp_path: Path) -> None:

@@ -131,7 +131,11 @@ EXPECTED: dict[str, tuple[type[AgentSREError], str]] = {
     "503": (Unavailable, "unavailable"),
     "503-timeout": (Unavailable, "timeout"),
     "redirect": (Rejected, "redirect"),
+    "504": (Unavailable, "timeout"),
+    "tls": (Unavailable, "unavailable"),
     "huge": (Rejected, "too_large"),
+    "huge-length": (Rejected, "too_large"),
+    "bomb": (Rejected, "too_large"),
 }
 EMPTY_IS_AN_ANSWER = {("no-data", "labels"), ("no-data", "series")}  # Go writes an empty list as null
 

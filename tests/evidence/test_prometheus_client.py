@@ -175,7 +175,11 @@ EXPECTED: dict[str, tuple[type[AgentSREError], str]] = {
     "503": (Unavailable, "unavailable"),
     "503-timeout": (Unavailable, "timeout"),
     "redirect": (Rejected, "redirect"),
+    "504": (Unavailable, "unavailable"),
+    "tls": (Unavailable, "unavailable"),
     "huge": (Rejected, "too_large"),
+    "huge-length": (Rejected, "too_large"),
+    "bomb": (Rejected, "too_large"),
 }
 EMPTY_IS_AN_ANSWER = {("no-data", "rules"), ("no-data", "alerts"), ("no-data", "targets")} | {
     (fault, "version") for fault in ("no-data", "wrong-types", "scalar-labels")
