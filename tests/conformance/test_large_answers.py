@@ -36,7 +36,8 @@ ROOM = 30 * 1024 * 1024
 @contextlib.asynccontextmanager
 async def prometheus(folder: Path, fault: str) -> AsyncIterator[Ask]:
     async with FakePrometheus(faults={"*": fault}) as fake:
-        async with contextlib.aclosing(PrometheusClient(PrometheusSettings(url=fake.url, timeout=PATIENCE))) as client:
+        client = PrometheusClient(PrometheusSettings(url=fake.url, timeout=PATIENCE))
+        async with contextlib.aclosing(client):
             yield lambda: client.query_range("up", WINDOW)
 
 
@@ -58,14 +59,17 @@ async def kubernetes_logs(folder: Path, fault: str) -> AsyncIterator[Ask]:
 
 @contextlib.asynccontextmanager
 async def loki(folder: Path, fault: str) -> AsyncIterator[Ask]:
-    async with FakeLoki(faults={"*": fault}) as fake, contextlib.aclosing(LokiClient(LokiSettings(url=fake.url, timeout=PATIENCE))) as client:
-        yield lambda: client.lines('{pod="cart-0"}', WINDOW.start, WINDOW.end, limit=1_000)
+    async with FakeLoki(faults={"*": fault}) as fake:
+        client = LokiClient(LokiSettings(url=fake.url, timeout=PATIENCE))
+        async with contextlib.aclosing(client):
+            yield lambda: client.lines('{pod="cart-0"}', WINDOW.start, WINDOW.end, limit=1_000)
 
 
 @contextlib.asynccontextmanager
 async def alertmanager(folder: Path, fault: str) -> AsyncIterator[Ask]:
     async with FakeAlertmanager(faults={"*": fault}) as fake:
-        async with contextlib.aclosing(AlertmanagerClient(AlertmanagerSettings(url=fake.url, timeout=PATIENCE))) as client:
+        client = AlertmanagerClient(AlertmanagerSettings(url=fake.url, timeout=PATIENCE))
+        async with contextlib.aclosing(client):
             yield client.alerts
 
 
