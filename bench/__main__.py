@@ -39,6 +39,7 @@ def main() -> None:
     throughput(runs, seconds=1.0 if arguments.quick else 3.0)
     reports(runs, alerts=10 if arguments.quick else 40)
     evidence(times=10 if arguments.quick else 40)
+    evidence_of_all(times=5 if arguments.quick else 20)
     mining(runs, lines=50_000 if arguments.quick else 200_000)
     footprint(runs, idle_seconds=5.0)
     single_steps(runs)
@@ -60,6 +61,25 @@ def evidence(*, times: int) -> None:
         line(f"gather, {words}, p95", p95 * 1000, " ms", goal("p95", p95 * 1000, "<", 1200, " ms"))
         line("  of bare round trips, p50", p50 / bare, " times")
     line("series kept, questions without an answer", median(found["series"]), f" and {median(found['gaps']):.0f}")
+
+
+def evidence_of_all(*, times: int) -> None:
+    """How soon there is evidence where every source is asked, and one of them is broken."""
+    section(f"Gather from Prometheus ({gather.SERIES:,} series), a cluster, logs and alerts at once, {times} times each")
+    try:
+        found = gather.measured_with_all(times)
+    except gather.Missing as missing:
+        print(f"  skipped: {missing}.")
+        return
+    for (broken, fault), rounds in found.items():
+        seconds = [each.seconds for each in rounds]
+        p95, limit = quantile(seconds, 0.95) * 1000, 2000 if broken else 1200
+        silent = sorted({name for each in rounds for name in each.gaps})
+        verdict = goal("p95", p95, "<", limit, " ms") + f"   {median(each.answers for each in rounds):.0f} answers"
+        verdict += f", open: {', '.join(silent)}" if silent else ""
+        line(f"{broken}: {fault}, p95" if broken else "all well, p95", p95, " ms", verdict)
+        if not broken:
+            line("all well, p50", quantile(seconds, 0.5) * 1000, " ms")
 
 
 def throughput(runs: int, *, seconds: float) -> None:

@@ -1,9 +1,13 @@
-"""How long it takes to gather evidence from a real Prometheus that has a thousand series, beside a bare round trip to it."""
+"""How long it takes to gather evidence from a real Prometheus that has a thousand series, beside a bare round trip to it; and from all sources
+at once, with each of them well and broken in turn.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,22 +15,26 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote_plus
 
 from agent_sre.alert.alert import AlertStatus, fingerprint_of
 from agent_sre.alert.subject import subject_of
-from agent_sre.evidence.evidence import MetricSeries
+from agent_sre.evidence.evidence import EvidenceSource, MetricSeries
 from agent_sre.evidence.gather import gather
 from agent_sre.evidence.prometheus.client import PrometheusClient, PrometheusSettings
 from agent_sre.evidence.prometheus.source import PrometheusSource
 from agent_sre.incident.incident import Incident, IncidentStatus, MemberAlert
 from agent_sre.kit.clock import SystemClock
-from bench.processes import REPOSITORY, free_port
+from bench.processes import REPOSITORY, free_port, running
 
 SERIES = 1_000
+WAYS = ("hang", "refuse", "slow", "lie")
+"""To be broken, in the words of tests/evidence/surroundings.py."""
+
 EXPRESSION = 'container_memory_working_set_bytes{container!=""} > 2e8'
 
 
@@ -38,6 +46,49 @@ def measured(times: int) -> dict[str, list[float]]:
     """Seconds of `times` rounds each of: a bare `query=1`, gathering anew (nothing known of the server), and gathering again."""
     with tempfile.TemporaryDirectory() as folder, _prometheus(Path(folder)) as (url, starts_at, labels):
         return asyncio.run(_measure(url, starts_at, labels, times))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One gathering."""
+
+    seconds: float
+    answers: int
+    gaps: tuple[str, ...]  # the sources of open questions
+
+
+def measured_with_all(times: int) -> dict[tuple[str, str], list[Round]]:
+    """`times` rounds with every server well, by ("", ""), then with each broken in each way, by (its name, the way)."""
+    paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        url, starts_at, labels = stack.enter_context(_prometheus(folder))
+        servers = stack.enter_context(running(["-m", "bench.surroundings"], PYTHONPATH=paths))
+        answered = (servers.stdout.readline() if servers.stdout else "").strip()
+        if not answered:
+            raise SystemExit("bench.surroundings did not start.")
+        return asyncio.run(_measure_all(url, json.loads(answered), folder, _incident(starts_at, labels), times))
+
+
+async def _measure_all(url: str, urls: dict[str, str], folder: Path, incident: Incident, times: int) -> dict[tuple[str, str], list[Round]]:
+    from evidence.surroundings import NETWORK, surroundings
+
+    found: dict[tuple[str, str], list[Round]] = {}
+    async with surroundings(url, urls, folder) as around:
+        await _gather(incident, around.sources)  # libraries load at the first call
+        found["", ""] = [await _gather(incident, around.sources) for _ in range(times)]
+        for broken in NETWORK:
+            for fault in WAYS:
+                async with around.broken(broken, fault) as sources:
+                    found[broken, fault] = [await _gather(incident, sources) for _ in range(times)]
+    return found
+
+
+async def _gather(incident: Incident, sources: Sequence[EvidenceSource]) -> Round:
+    began = time.perf_counter()
+    found = await gather(incident, sources, clock=SystemClock())
+    seconds = time.perf_counter() - began
+    return Round(seconds=seconds, answers=len(found.items), gaps=tuple(sorted({gap.query.source for gap in found.gaps})))
 
 
 async def _measure(url: str, starts_at: datetime, labels: dict[str, str], times: int) -> dict[str, list[float]]:
