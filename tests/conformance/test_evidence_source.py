@@ -34,10 +34,12 @@ from agent_sre.kit.values import from_json, to_json
 from agent_sre.store.engine import Store, StoreSettings, open_store
 from evidence.builders import NOW, STARTS_AT, an_alert, an_incident
 from fakes.alertmanager import FakeAlertmanager, a_silence
+from fakes.http import FakeServer
 from fakes.kubernetes import FAULTS as KUBERNETES_FAULTS
 from fakes.kubernetes import FakeKubernetes, a_pod, an_event, an_object, write_kubeconfig
 from fakes.loki import FakeLoki
 from fakes.prometheus import FAULTS, FakePrometheus, FakeSeries, refuse
+from fakes.tls import certificate
 
 TOKEN = "s3cr3t-token-for-prometheus"
 WORLDS = Path(__file__).parents[1] / "evidence" / "worlds"
@@ -360,6 +362,32 @@ async def test_whatever_loki_does_the_others_answer_and_the_deadline_holds(fault
     check_gaps(found)
     for item in found.items:
         check_evidence(item, item.query.id)
+
+
+@pytest.mark.parametrize("kind", ["prometheus", "kubernetes", "loki", "alertmanager"])
+async def test_a_server_whose_certificate_nobody_vouches_for_is_told_nothing(kind: str, tmp_path: Path) -> None:
+    _, tls = certificate(tmp_path)
+    store = open_store(StoreSettings(database_url=f"sqlite:///{tmp_path / 'x.db'}"))
+    cluster = FakeKubernetes(tls=tls, token=TOKEN)
+    others: dict[str, FakeServer] = {
+        "prometheus": FakePrometheus(tls=tls),
+        "loki": FakeLoki(tls=tls),
+        "alertmanager": FakeAlertmanager(tls=tls),
+    }
+    sources: dict[str, Callable[[str], PrometheusSource | KubernetesSource | LokiSource | AlertmanagerSource]] = {
+        "prometheus": prometheus_at,
+        "kubernetes": lambda _: kubernetes_at(cluster, tmp_path),
+        "loki": loki_at,
+        "alertmanager": lambda url: alertmanager_at(url, store),
+    }
+    async with others.get(kind, cluster) as fake, contextlib.aclosing(sources[kind](fake.url)) as source:
+        found = await gather(INCIDENTS["usual"], [source], clock=SystemClock(), deadline=timedelta(seconds=20))
+        assert fake.requests == []
+    store.close()
+    assert found.items == ()
+    assert {gap.reason for gap in found.gaps} <= {"unavailable", "circuit_open"}
+    assert any("certificate" in gap.detail for gap in found.gaps)
+    check_gaps(found)
 
 
 async def test_no_address_out_of_a_payload_is_ever_called(tmp_path: Path) -> None:

@@ -97,7 +97,8 @@ def recorded_world(folder: Path) -> World | None:
     choices = list(_choices(bundle.series, labels))
     if not choices:
         return None
-    metric, points = max(choices, key=lambda choice: _strangeness(choice[1]))
+    # A rise before a fall: that is what rules look for.
+    metric, points = max(choices, key=lambda choice: (choice[1][-1][1] > _usual(choice[1]), _strangeness(choice[1])))
     usual, last = _usual(points), points[-1][1]
     threshold = (usual + last) / 2
     op = ">" if last > usual else "<"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -17,9 +16,9 @@ import pytest
 from agent_sre.evidence.kubernetes.client import KubernetesClient, KubernetesSettings, NotFound, in_cluster
 from agent_sre.evidence.kubernetes.resources import RESOURCES
 from agent_sre.kit.errors import AgentSREError, BadSetting, Forbidden, RateLimited, Rejected, Unavailable
-from deploy.repository import need
 from fakes.kubernetes import FAULTS, FLUX, FakeKubernetes, a_pod, an_object, write_kubeconfig
 from fakes.prometheus import refuse
+from fakes.tls import certificate
 
 PODS = RESOURCES["pods"]
 
@@ -158,16 +157,6 @@ async def test_nobody_listening_is_said(tmp_path: Path) -> None:
 
 
 # TLS
-
-
-def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    made = [folder / "cert.pem", folder / "key.pem"]
-    command = [need("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=x"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(made[0]), "-keyout", str(made[1])]
-    subprocess.run(command, check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(made[0], made[1])
-    return made[0], context
 
 
 async def test_tls_is_checked_against_the_authority_of_the_kubeconfig(tmp_path: Path) -> None:
