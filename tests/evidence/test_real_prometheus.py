@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -231,7 +233,13 @@ async def test_without_an_expression_the_rule_of_that_name_is_used(source: Prome
     assert evidence.query.language == "promql"
 
 
-async def test_the_rule_and_the_true_onset_are_known(source: PrometheusSource, world: World) -> None:
+async def test_the_rule_and_the_true_onset_are_known(source: PrometheusSource, prometheus: RunningProgram, world: World) -> None:
+    # After the second evaluation, in which a rule whose result could not be written down would be ill.
+    async with asyncio.timeout(30):
+        seen = {await asyncio.to_thread(last_evaluation, prometheus.url)}
+        while len(seen) < 3:
+            await asyncio.sleep(0.2)  # another process: there is no event to wait for
+            seen.add(await asyncio.to_thread(last_evaluation, prometheus.url))
     incident = an_incident(cart_alert(world))
     rule = fact_of(await ask(source, incident, "rule", world.now)).values
     assert (rule["for_seconds"], rule["health"], rule["severity"]) == (600, "ok", "warning")
@@ -239,6 +247,11 @@ async def test_the_rule_and_the_true_onset_are_known(source: PrometheusSource, w
     assert active["state"] == "pending"  # the program has only just been started
     assert active["value"] == pytest.approx(0.95)
     assert parse_instant(active["active_at"]) is not None
+
+
+def last_evaluation(url: str) -> str:
+    with urllib.request.urlopen(f"{url}/api/v1/rules", timeout=10) as answer:
+        return str(json.load(answer)["data"]["groups"][0]["lastEvaluation"])
 
 
 async def test_everything_is_gathered_well_within_the_deadline(source: PrometheusSource, world: World) -> None:
