@@ -3,6 +3,7 @@
     ReplicaSets, ControllerRevisions, pods ──> rollout   one per revision, with the difference of the templates
     events of Deployments and autoscalers  ──> scale     what belongs to a rollout is not said twice
     ConfigMaps, Secrets                    ──> config    with whoever uses them
+    Services, routes, policies, limits     ──> config    by the entry of the managed fields that says who last wrote them
     nodes and their events                 ──> node      new, cordoned, not ready, under pressure
     Flux, Helm, Argo CD                    ──> gitops    revision before and after
     Jobs                                   ──> job       one per CronJob
@@ -37,7 +38,10 @@ _ROLLOUT_LASTS = timedelta(minutes=30)
 """Replica counts that change this long after a new revision are the rollout's own doing."""
 
 _SAME = timedelta(minutes=5)
-"""Two sources that speak of one change do so within this time."""
+"""Two objects that speak of one change do so within this time."""
+
+_ECHO = timedelta(minutes=10)
+"""And two sources within this: metrics show a change at their next point, which may be minutes later."""
 
 RESTART = "annotation kubectl.kubernetes.io/restartedAt"
 """What `kubectl rollout restart` sets."""
@@ -84,8 +88,28 @@ def changes_of(objects: Iterable[KubernetesObject], *, window_start: datetime, n
             about[reason, text_of(item.manifest, "involvedObject", "name")].append(item)
     world = _World(by_kind=by_kind, by_name=by_name, events_by_reason=by_reason, events_about=about, window_start=window_start, now=now)
     rollouts = list(_rollouts(world))
-    found = [*rollouts, *_scalings(world, rollouts), *_configs(world), *_nodes(world), *_gitops(world), *_jobs(world), *_certificates(world)]
+    told = [*rollouts, *_scalings(world, rollouts), *_configs(world)]
+    found = [*told, *_edits(world, told), *_nodes(world), *_gitops(world), *_jobs(world), *_certificates(world)]
     return newest_first(found)
+
+
+def merged(told: Sequence[Change], echoes: Sequence[Change]) -> tuple[Change, ...]:
+    """All changes of `told`, and those of `echoes` that nobody in `told` speaks of: about another subject, or at another time.
+
+    For two sources that look at one cluster. The second may see a change late, by as much as its points are apart.
+    """
+    times: dict[tuple[str, str, str], list[datetime]] = defaultdict(list)
+    for change in told:
+        if change.at is not None:
+            times[_identity(change.subject)].append(change.at)
+    new = [
+        change for change in echoes if change.at is None or not any(abs(change.at - at) <= _ECHO for at in times.get(_identity(change.subject), ()))
+    ]
+    return newest_first([*told, *new])
+
+
+def _identity(subject: Subject) -> tuple[str, str, str]:
+    return subject.kind, subject.namespace, subject.name
 
 
 def newest_first(changes: Iterable[Change]) -> tuple[Change, ...]:
@@ -198,7 +222,7 @@ def _rollout(
     subject: Subject, revision: _Revision, before: _Revision | None, at: datetime | None, workload: KubernetesObject | None
 ) -> Change | None:
     number = f" to revision {revision.number}" if revision.number else ""
-    who = _who(workload)
+    who = _who(workload) or _writer(workload, at)
     cause = redact(one_line(text_of(workload.manifest if workload else None, "metadata", "annotations", "kubernetes.io/change-cause"), 120))
     said = f" ({cause})" if cause else ""
     what = describe(subject)
@@ -314,19 +338,55 @@ def _configs(world: _World) -> Iterator[Change]:
         if text_of(item.manifest, "type") == _HELM_RELEASE or _LEADER.search(item.name):
             continue
         made_at = instant_of(item.manifest, "metadata", "creationTimestamp")
-        written = [
-            (at, text_of(entry, "manager"))
-            for entry in mappings_of(item.manifest, "metadata", "managedFields")
-            if (at := instant_of(entry, "time")) is not None
-        ]
-        at, manager = max(written, default=(made_at, ""), key=lambda pair: pair[0] or world.window_start)
+        at, manager = _last_written(item) or (made_at, "")
         used_by = users.get((item.kind, item.namespace, item.name), ())
         if not world.has(at) or (not used_by and item.namespace in has_workloads):
             continue
         subject = Subject(kind=item.kind, name=one_line(item.name), namespace=one_line(item.namespace))
-        verb = "was created" if at is not None and made_at is not None and at - made_at < timedelta(seconds=5) else "was written"
+        verb = "was created" if _is_birth(at, made_at) else "was written"
         whom = f", used by {', '.join(used_by[:4])}" + (f" and {len(used_by) - 4} more" if len(used_by) > 4 else "") if used_by else ""
         yield Change(at=at, kind="config", subject=subject, text=f"{describe(subject)} {verb}{whom}", who=_who(item) or one_line(manager, 80))
+
+
+_EDITED = (
+    "Deployment", "StatefulSet", "DaemonSet", "CronJob", "Service", "Ingress", "NetworkPolicy", "ResourceQuota", "LimitRange",
+    "HorizontalPodAutoscaler", "PodDisruptionBudget", "PersistentVolumeClaim", "ServiceAccount", "StorageClass", "HTTPRoute", "VirtualService",
+)  # fmt: skip
+"""Kinds that people and pipelines write, and controllers only where they do what they were told."""
+
+_OWN_DOING = re.compile(r"^(?:kube|cloud)-controller-manager$|^kubelet$|^kube-scheduler$|csi|provisioner|autoscaler")
+"""Managers that carry out what somebody else decided: who scales a Deployment for its autoscaler has changed nothing."""
+
+
+def _edits(world: _World, told: Sequence[Change]) -> Iterator[Change]:
+    """What was written in the window, as far as no change of `told` says what it was."""
+    times: dict[Subject, list[datetime]] = defaultdict(list)
+    for change in told:
+        if change.at is not None:
+            times[change.subject].append(change.at)
+    for item in world.of(*_EDITED):
+        at, manager = _last_written(item) or (None, "")
+        subject = _object_subject(item)
+        if at is None or not world.has(at) or _OWN_DOING.search(manager) or any(abs(at - other) <= _SAME for other in times.get(subject, ())):
+            continue
+        verb = "was created" if _is_birth(at, instant_of(item.manifest, "metadata", "creationTimestamp")) else "was changed"
+        who = _who(item) or one_line(manager, 80)
+        yield Change(at=at, kind="config", subject=subject, text=f"{describe(subject)} {verb}", who=who)
+
+
+def _last_written(item: KubernetesObject) -> tuple[datetime, str] | None:
+    """When somebody last wrote the object, other than its status, and with which program; None where it does not say."""
+    entries = mappings_of(item.manifest, "metadata", "managedFields")
+    written = [
+        (at, text_of(entry, "manager"))
+        for entry in entries
+        if text_of(entry, "subresource") != "status" and (at := instant_of(entry, "time")) is not None
+    ]
+    return max(written, default=None)
+
+
+def _is_birth(at: datetime | None, made_at: datetime | None) -> bool:
+    return at is not None and made_at is not None and at - made_at < timedelta(seconds=5)
 
 
 def _users(world: _World) -> dict[tuple[str, str, str], tuple[str, ...]]:
@@ -580,6 +640,13 @@ def _who(item: KubernetesObject | None) -> str:
     if name := text_of(annotations, "meta.helm.sh/release-name"):
         return f"Helm release {one_line(name, 80)}"
     return ""
+
+
+def _writer(item: KubernetesObject | None, at: datetime | None) -> str:
+    """Which program wrote the object at this time: `kubectl-edit`, `helm`. Empty where somebody has written it since, or nobody says."""
+    when, manager = (_last_written(item) if item else None) or (None, "")
+    near = when is not None and at is not None and abs(when - at) <= _SAME
+    return one_line(manager, 80) if near and not _OWN_DOING.search(manager) else ""
 
 
 def _events(world: _World, reason: str, *, kind: str = "", namespace: str = "", name: str = "") -> Iterator[KubernetesObject]:
