@@ -15,7 +15,7 @@ Pure. Objects may lack any field, and may have any shape: what cannot be read is
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -25,12 +25,17 @@ from agent_sre.alert.subject import Subject, describe, workload_of
 from agent_sre.evidence.evidence import Change, KubernetesObject
 from agent_sre.evidence.kubernetes.objects import condition, field_of, instant_of, mappings_of, text_of
 from agent_sre.evidence.template_diff import changed_settings, images_of, template_diff
+from agent_sre.kit.durations import readable
 from agent_sre.kit.redact import redact
 from agent_sre.kit.text import one_line
 
 MAX_CHANGES = 50
 """The newest are kept. An expert looks at ten."""
 
+LOOKED_BACK = timedelta(hours=24)
+"""Before the incident began. Most bad changes show within an hour; a day also shows what only broke under the next day's load."""
+
+_NAMED = 3
 _SKEW = timedelta(minutes=2)
 """How far a cluster's clock may be ahead of ours."""
 
@@ -106,6 +111,17 @@ def merged(told: Sequence[Change], echoes: Sequence[Change]) -> tuple[Change, ..
         change for change in echoes if change.at is None or not any(abs(change.at - at) <= _ECHO for at in times.get(_identity(change.subject), ()))
     ]
     return newest_first([*told, *new])
+
+
+def summary_of(changes: Sequence[Change], began_at: datetime, looked_back: timedelta) -> str:
+    """`3 changes (2 rollout, 1 scale), the last: Deployment shop/cart …, 4 min before the incident began`."""
+    if not changes:
+        return f"no change seen since {readable(looked_back)} before the incident"
+    kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(change.kind for change in changes).most_common(_NAMED))
+    last = changes[0]
+    when = "" if last.at is None else f", {readable(abs(last.at - began_at))} {'before' if last.at <= began_at else 'after'} the incident began"
+    words = "1 change" if len(changes) == 1 else f"{len(changes)} changes ({kinds})"
+    return f"{words}, the last: {one_line(last.text, 200)}{when}"
 
 
 def _identity(subject: Subject) -> tuple[str, str, str]:
