@@ -26,7 +26,7 @@ MAX_BYTES = 24_000
 """Of one trimmed manifest, as JSON. A pod with three containers takes 3 to 5 KB."""
 
 _MAX_TEXT = 1_000
-_MAX_ITEMS = 100
+_MAX_ITEMS = 200
 _MAX_DEPTH = 24
 _MAX_ANNOTATION = 300
 
