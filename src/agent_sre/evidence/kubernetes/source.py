@@ -123,6 +123,8 @@ class KubernetesSource:
         slices = await self._list(look, "endpointslices")
         if not slices.served:
             return await self._list(look)
+        if len(slices.items) > _FEW:
+            return replace(slices, items=await asyncio.to_thread(as_endpoints, slices.items))
         return replace(slices, items=as_endpoints(slices.items))
 
     async def _kept(self, items: Sequence[Mapping[str, Any]], subject: Subject) -> _Kept:
