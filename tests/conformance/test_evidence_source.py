@@ -202,7 +202,7 @@ async def test_the_plan_is_pure_quick_and_fit_to_show(kind: str, case: str, tmp_
         assert monotonic() - began < 4
         assert queries == source.plan(INCIDENTS[case], NOW)
     assert queries
-    assert len(queries) <= 30
+    assert len(queries) <= 50  # an incident in three namespaces asks Kubernetes most: 47
     fingerprints = {alert.fingerprint for alert in INCIDENTS[case].alerts}
     for query in queries:
         assert query.id == ""

@@ -10,7 +10,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_sre.evidence.changes import MAX_CHANGES, changes_of
+from agent_sre.alert.subject import Subject
+from agent_sre.evidence.changes import MAX_CHANGES, changes_of, merged
 from agent_sre.evidence.evidence import Change, KubernetesObject
 from agent_sre.kit.values import from_json, to_json
 
@@ -370,3 +371,58 @@ def test_any_manifests_give_changes_that_can_be_kept(seed: int, share: float) ->
 
 def test_the_worlds_that_are_damaged_above_are_full_of_changes() -> None:
     assert {change.kind for change in found(*SEEDS)} == {"rollout", "scale", "config", "node", "gitops", "job", "certificate"}
+
+
+# Who wrote it, and when
+
+
+def written(minutes: float, manager: str, **more: str) -> Manifest:
+    return {"managedFields": [{"manager": manager, "operation": "Update", "time": ago(minutes), **more}]}
+
+
+def test_a_configuration_that_was_written_says_by_which_program_and_when() -> None:
+    (change,) = found(an_object("ConfigMap", "cart", minutes=90_000, metadata=written(30, "kubectl-edit"), data={"DB_HOST": None}))
+    assert (change.text, change.who, change.at) == ("ConfigMap shop/cart was written", "kubectl-edit", NOW - timedelta(minutes=30))
+
+
+def test_a_service_that_was_changed_and_a_policy_that_is_new_are_changes() -> None:
+    assert texts(
+        an_object("Service", "cart", minutes=90_000, metadata=written(30, "kubectl-patch")),
+        an_object("NetworkPolicy", "deny", minutes=40, metadata=written(40, "kubectl-client-side-apply")),
+    ) == ["Service shop/cart was changed", "NetworkPolicy shop/deny was created"]
+
+
+def test_what_a_controller_writes_because_it_was_told_to_is_no_change() -> None:
+    assert found(an_object("Deployment", "cart", minutes=90_000, metadata=written(30, "kube-controller-manager", subresource="scale"))) == ()
+    assert found(an_object("Service", "cart", minutes=90_000, metadata=written(30, "kubectl", subresource="status"))) == ()
+
+
+def test_a_rollout_is_said_once_with_the_program_that_wrote_its_deployment() -> None:
+    (change,) = found(
+        an_object("Deployment", "cart", minutes=90_000, metadata=written(20, "kubectl-set")),
+        replica_set(7, "bbbb", "shop/cart:1.4", minutes=3_000),
+        replica_set(8, "cccc", "shop/cart:1.5", minutes=20),
+    )
+    assert (change.kind, change.who) == ("rollout", "kubectl-set")
+
+
+def test_a_revision_of_a_statefulset_is_a_rollout() -> None:
+    def revision(number: int, image: str, minutes: float) -> KubernetesObject:
+        owner = {"ownerReferences": [{"kind": "StatefulSet", "name": "db", "controller": True}]}
+        data = {"spec": {"template": {"spec": {"containers": [{"name": "db", "image": image}]}}}}
+        return an_object("ControllerRevision", f"db-{number}", minutes=minutes, metadata=owner, revision=number, data=data)
+
+    (change,) = found(revision(1, "db:1", 9_000), revision(2, "db:2", 15))
+    assert change.text == "StatefulSet shop/db rolled out to revision 2: db image"
+    assert change.diff == ("- db image: db:1", "+ db image: db:2")
+
+
+def test_a_change_that_two_sources_tell_is_one_and_the_first_ones_words_stay() -> None:
+    def change(minutes: float, name: str, words: str) -> Change:
+        return Change(
+            at=NOW - timedelta(minutes=minutes), kind="rollout", subject=Subject(kind="Deployment", name=name, namespace="shop"), text=words
+        )
+
+    told = [change(30, "cart", "cart rolled out")]
+    echoes = [change(24, "cart", "cart changed"), change(90, "cart", "cart changed before"), change(29, "db", "db changed")]
+    assert [item.text for item in merged(told, echoes)] == ["db changed", "cart rolled out", "cart changed before"]

@@ -57,3 +57,17 @@ def test_no_change_is_an_answer_and_no_cluster_is_none() -> None:
 def test_what_was_cut_off_is_said() -> None:
     cut = replace(answer(1, replicaset(1, "cart:1.2", 3000)), truncated=True)
     assert with_changes(EvidenceSet(items=(cut,)), INCIDENT, NOW).items[-1].truncated
+
+
+def test_what_metrics_tell_and_the_cluster_does_not_is_in_the_same_list_and_nothing_is_in_it_twice() -> None:
+    def change(name: str, minutes_before: float) -> Change:
+        subject = Subject(kind="Deployment", name=name, namespace="shop", cluster="eu")
+        return Change(at=INCIDENT.triggered_at - timedelta(minutes=minutes_before), kind="rollout", subject=subject, text=f"{name} was changed")
+
+    cluster = (replicaset(1, "cart:1.2", 3000), replicaset(2, "cart:1.3", 4))
+    known = with_changes(EvidenceSet(items=(answer(1, *cluster), answer(2, change("cart", 1), change("db", 9)))), INCIDENT, NOW)
+    texts = [item.text for item in known.items[-1].data if isinstance(item, Change)]
+    assert texts == ["Deployment shop/cart rolled out to revision 2: cart image", "db was changed"]
+    assert "E01, E02" in known.items[-1].query.expression
+    alone = EvidenceSet(items=(answer(1, change("db", 9)),))
+    assert with_changes(alone, INCIDENT, NOW) is alone

@@ -14,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_sre.alert.subject import Subject
-from agent_sre.evidence.evidence import Dependency, Evidence, Fact, MetricSeries, Query
+from agent_sre.evidence.evidence import Change, Dependency, Evidence, Fact, MetricSeries, Query
 from agent_sre.evidence.gather import Circuits, gather
+from agent_sre.evidence.prometheus import changed
 from agent_sre.evidence.prometheus.client import PrometheusClient, PrometheusSettings
 from agent_sre.evidence.prometheus.discovery import KEPT, Ground, ground_of
 from agent_sre.evidence.prometheus.explore import CALLS, KINDS, MAX_CALLS, MAX_POINTS, wide_window
+from agent_sre.evidence.prometheus.signals import Seen
 from agent_sre.evidence.prometheus.source import PrometheusSource
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.clock import FakeClock, SystemClock
@@ -331,3 +333,50 @@ async def test_of_a_crowd_only_those_that_moved_are_asked_for_whole_curves(sourc
     assert fine["query"].count("|") == 39
     assert evidence.summary == "request rate of cart-0 is 7/s (was 7/s); most unusual of 101 neighbours: db-0 is 90/s (was 10/s)"
     assert evidence.truncated
+
+
+# Changes
+
+
+async def test_a_rollout_shows_in_metrics_where_nobody_may_look_into_the_cluster(source: PrometheusSource, prometheus: FakePrometheus) -> None:
+    has(prometheus, "kube_replicaset_created", "kube_deployment_spec_replicas", "up")
+    made = {"cart-7f9c6d5b8c": NOW - timedelta(days=9), "cart-5d4f6c7b8d": NOW - timedelta(minutes=20)}
+    sets = [FakeSeries({"__name__": "kube_replicaset_created", "replicaset": name, **POD}, at.timestamp()) for name, at in made.items()]
+    prometheus.answer_like("^kube_replicaset_created", *sets)
+
+    def scaled(at: float) -> float:
+        return 3 if at < (NOW - timedelta(hours=5)).timestamp() else 6
+
+    prometheus.answer_like(
+        "spec_replicas", FakeSeries({"__name__": "kube_deployment_spec_replicas", "deployment": "web", "namespace": "shop"}, scaled)
+    )
+    found = await ask(source, cart(), "changes")
+    assert [item.text for item in found.data if isinstance(item, Change)] == [
+        "Deployment shop/cart rolled out: cart-5d4f6c7b8d replaces cart-7f9c6d5b8c",
+        "Deployment shop/web was scaled from 3 to 6 replicas",
+    ]
+    assert found.summary.startswith("2 changes (1 rollout, 1 scale), the last: Deployment shop/cart rolled out")
+
+
+async def test_changes_are_not_asked_of_metrics_that_are_not_there(source: PrometheusSource, prometheus: FakePrometheus) -> None:
+    has(prometheus, "http_requests_total")
+    found = await ask(source, cart(), "changes")
+    assert (found.data, found.summary) == ((), "no metric in namespace shop tells of rollouts, scaling or versions")
+    assert not any("kube_" in expression or "build_info" in expression for expression in prometheus.expressions)
+
+
+def test_of_a_crowd_only_the_subject_is_asked_for_and_of_nodes_only_this_one() -> None:
+    names = {"kube_deployment_spec_replicas", "kube_statefulset_replicas", "kube_pod_container_info", "kube_node_spec_unschedulable", "x_build_info"}
+    labels = {"namespace": "shop", "deployment": "cart"}
+    seen = {"kube_deployment_spec_replicas": Seen(name="", labels=frozenset(labels), samples=(labels,), series=1_000)}
+    asked = changed.queries(names, seen, Ground(namespace="shop"), frozenset({"cart"}))
+    assert asked.now == ()
+    assert asked.over == (
+        '{__name__=~"kube_deployment_spec_replicas",deployment=~"cart",namespace="shop"}',
+        '{__name__=~"kube_statefulset_replicas",namespace="shop",statefulset=~"cart"}',
+        'kube_pod_container_info{namespace="shop",pod=~"cart(?:-.+)?"}',
+        '{__name__=~"x_build_info",namespace="shop"}',
+    )
+    node = changed.queries(names, seen, Ground(), frozenset({"worker-3"}))
+    assert node.over == ('{__name__=~"kube_node_spec_unschedulable",node=~"worker-3",status!~"false|unknown"}',)
+    assert changed.queries(names, seen, Ground(), frozenset()) == changed.Asked()

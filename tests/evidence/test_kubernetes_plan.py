@@ -12,9 +12,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_sre.evidence.kubernetes.plan import LOGS, Look, looks_of
+from agent_sre.evidence.kubernetes.plan import LOGS, Look, looks_of, subject_of_look
 from agent_sre.evidence.kubernetes.resources import RESOURCES
-from agent_sre.incident.incident import Incident
+from agent_sre.incident.incident import Incident, MemberAlert
 from evidence.builders import an_alert, an_incident
 
 RBAC = Path(__file__).parents[2] / "deploy" / "kubernetes" / "components" / "kubernetes-read" / "rbac.yaml"
@@ -45,8 +45,8 @@ def test_everything_in_a_namespace_is_asked_for_whatever_in_it_is_broken(labels:
     found = looks(labels)
     assert set(kinds(found)) == WIDE
     assert kinds(found)[:2] == ["pods", "events"]
-    flux = {"kustomizations", "helmreleases", "gitrepositories"}
-    inside = [look for look in found if look.kind == LOGS or (RESOURCES[look.kind].namespaced and look.kind not in flux)]
+    anywhere = {"kustomizations", "helmreleases", "gitrepositories", "applications"}
+    inside = [look for look in found if look.kind == LOGS or (RESOURCES[look.kind].namespaced and look.kind not in anywhere)]
     assert {look.namespace for look in inside} == {"shop"}
 
 
@@ -100,6 +100,34 @@ def test_without_a_namespace_objects_are_looked_for_by_name_everywhere() -> None
 def test_a_namespace_that_only_another_member_names_is_used() -> None:
     nothing, pod = an_alert("Anything"), an_alert("KubePodNotReady", "", {"namespace": "shop", "pod": "cart-0"})
     assert set(kinds(looks_of(an_incident(nothing, pod)))) == WIDE
+
+
+def test_other_namespaces_of_the_incident_are_looked_at_after_its_own_and_only_two_of_them() -> None:
+    def member(namespace: str, name: str = "KubePodNotReady") -> MemberAlert:
+        return an_alert(name, "", {"namespace": namespace, "pod": "x-0"})
+
+    incident = an_incident(
+        member("shop"), member("shop"), member("Not allowed"), member("pay", "Watchdog"), member("db"), member("mq"), member("log")
+    )
+    found = looks_of(incident)
+    wide = len(looks({"namespace": "shop", "pod": "x-0"}))
+    assert {look.namespace for look in found[:wide]} == {"shop", ""}
+    assert [look.namespace for look in found[wide:] if look.kind == "pods"] == ["db", "mq"]
+    assert {look.namespace for look in found[wide:]} == {"db", "mq"}
+    assert subject_of_look(found[0], incident).namespace == "shop"
+    assert subject_of_look(found[-1], incident).namespace == "mq"
+
+
+def test_a_node_with_troubled_pods_leads_into_their_namespace() -> None:
+    node, pod = an_alert("KubeNodeNotReady", "", {"node": "worker-1"}), an_alert("KubePodNotReady", "", {"namespace": "shop", "pod": "cart-0"})
+    assert {look.namespace for look in looks_of(an_incident(node, pod)) if look.kind == "pods"} == {"", "shop"}
+
+
+def test_kinds_of_add_ons_are_asked_for_with_their_group() -> None:
+    commands = {look.kind: look.command for look in looks({"namespace": "shop", "pod": "cart-0"})}
+    assert commands["certificates"] == "kubectl get certificates.cert-manager.io -n shop -o yaml"
+    assert commands["applications"] == "kubectl get applications.argoproj.io -A -o yaml"
+    assert commands["controllerrevisions"] == "kubectl get controllerrevisions -n shop -o yaml"
 
 
 @pytest.mark.parametrize("name", ["../../secrets", "a/b", "Shop", "shop ", "-shop", "shop-", "s" * 64, "shop\n", "ſhop", "shop?x=1", ".."])

@@ -61,11 +61,36 @@ def test_a_huge_manifest_is_cut_and_keeps_who_it_is_and_how_it_is() -> None:
     assert found["status"]["phase"] == "Failed"
 
 
-def test_managed_fields_and_the_applied_configuration_are_dropped() -> None:
+def test_the_applied_configuration_is_dropped() -> None:
     annotations = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "kubernetes.io/change-cause": "image 1.4.2"}
-    found = trimmed(an_object("Deployment", "cart", metadata={"annotations": annotations, "managedFields": [{"manager": "x"}]}))
-    assert "managedFields" not in found["metadata"]
+    found = trimmed(an_object("Deployment", "cart", metadata={"annotations": annotations}))
     assert found["metadata"]["annotations"] == {"kubernetes.io/change-cause": "image 1.4.2"}
+
+
+def test_of_the_managed_fields_only_who_last_wrote_the_object_is_kept_and_not_who_writes_its_status() -> None:
+    def entry(manager: str, minute: int, **more: object) -> dict[str, object]:
+        return {"manager": manager, "operation": "Update", "time": f"2026-11-23T06:{minute}:00Z", "fieldsV1": {"f:data": {}}, **more}
+
+    entries = [entry("kubectl-edit", 20), entry("helm", 10), entry("kube-controller-manager", 30, subresource="status"), {"manager": "x"}, 7]
+    found = trimmed(an_object("Deployment", "cart", metadata={"managedFields": entries}))
+    assert found["metadata"]["managedFields"] == [{"manager": "kubectl-edit", "operation": "Update", "time": "2026-11-23T06:20:00Z"}]
+    assert "managedFields" not in trimmed(an_object("Deployment", "cart", metadata={"managedFields": [{"manager": "x"}]}))["metadata"]
+
+
+def test_the_template_of_a_revision_is_no_configuration_and_stays() -> None:
+    env = [{"name": "DB_HOST", "value": "db"}, {"name": "DB_PASSWORD", "value": "hunter2"}]
+    data = {"spec": {"template": {"spec": {"containers": [{"name": "cart", "image": "shop/cart:1.5", "env": env}]}}}}
+    found = trimmed(an_object("ControllerRevision", "cart-2", data=data, revision=2))
+    assert found["revision"] == 2
+    assert found["data"]["spec"]["template"]["spec"]["containers"][0]["image"] == "shop/cart:1.5"
+    assert b"hunter2" not in orjson.dumps(found)
+
+
+def test_values_that_a_chart_of_argo_cd_gets_are_dropped_or_masked() -> None:
+    helm = {"values": "pw: hunter2", "valuesObject": {"pw": "hunter2"}, "parameters": [{"name": "db.password", "value": "hunter2"}]}
+    found = trimmed(an_object("Application", "cart", spec={"source": {"targetRevision": "main", "helm": helm}}))
+    assert found["spec"]["source"]["targetRevision"] == "main"
+    assert b"hunter2" not in orjson.dumps(found)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +121,10 @@ def test_environment_keeps_addresses_and_loses_passwords() -> None:
 
 
 def test_arguments_lose_secrets_in_either_spelling() -> None:
-    pod = an_object("Pod", "x", spec={"containers": [{"args": ["--db-password", "hunter2", "--api-token=abc", "--port=80", "run"]}]})
-    assert trimmed(pod)["spec"]["containers"][0]["args"] == ["--db-password", "<secret>", "--api-token=<secret>", "--port=80", "run"]
+    args = ["--db-password", "hunter2", "--api-token=abc", "--port=80", "run", "migrate --db-password x --port 80"]
+    pod = an_object("Pod", "x", spec={"containers": [{"args": args}]})
+    masked = ["--db-password", "<secret>", "--api-token=<secret>", "--port=80", "run", "migrate --db-password <secret> --port 80"]
+    assert trimmed(pod)["spec"]["containers"][0]["args"] == masked
 
 
 def test_values_of_helm_releases_and_flux_substitutions_are_dropped() -> None:

@@ -18,7 +18,7 @@ from agent_sre.evidence.evidence import LogPattern
 from agent_sre.evidence.logs import mine as mining
 from agent_sre.evidence.logs.levels import LEVELS, level_named, level_of
 from agent_sre.evidence.logs.lines import LogLine
-from agent_sre.evidence.logs.masking import mask
+from agent_sre.evidence.logs.masking import _MASKS, mask
 from agent_sre.evidence.logs.mine import Survey, compare, mine, survey
 from fakes.hostile import HOSTILE
 
@@ -322,3 +322,10 @@ def test_any_lines_give_patterns_that_add_up_and_are_fit_to_show(lines: list[str
 @settings(max_examples=100, deadline=None)
 def test_any_line_has_a_level(line: str) -> None:
     assert level_of(line) in LEVELS
+
+
+@given(st.lists(st.sampled_from([*"0147af:-/.T' \"", "Jan", "2026-11-23T", "06:40:11", "::", "://", "-4f2a-4f2a-4f2a-"]), max_size=14).map("".join))
+@settings(max_examples=300, deadline=None)
+def test_a_line_that_a_mask_fits_is_never_passed_over(line: str) -> None:
+    for _, hint, pattern, _ in _MASKS:
+        assert hint(line) or not pattern.search(line), pattern.pattern

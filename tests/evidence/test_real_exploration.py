@@ -63,7 +63,7 @@ async def test_every_question_is_answered_with_something(source: PrometheusSourc
     found = await gather(bad_pod(shop), [source], clock=SystemClock(), deadline=timedelta(seconds=10))
     assert found.gaps == ()
     nothing = {item.query.kind for item in found.items if item.query.kind in KINDS and not item.data}
-    assert nothing == {"network"}  # the shop has no metric of it
+    assert nothing == {"network", "changes"}  # the shop has no metric of the one, and nothing was changed in it
 
 
 async def test_the_bad_pod_is_the_odd_one_out_among_all_pods(source: PrometheusSource, shop: Shop) -> None:

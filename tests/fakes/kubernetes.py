@@ -35,6 +35,8 @@ PLURALS = {
     "PersistentVolume": "persistentvolumes", "StorageClass": "storageclasses", "HorizontalPodAutoscaler": "horizontalpodautoscalers",
     "ResourceQuota": "resourcequotas", "LimitRange": "limitranges", "PodDisruptionBudget": "poddisruptionbudgets",
     "Kustomization": "kustomizations", "HelmRelease": "helmreleases", "GitRepository": "gitrepositories", "Secret": "secrets",
+    "ControllerRevision": "controllerrevisions", "HTTPRoute": "httproutes", "VirtualService": "virtualservices", "Certificate": "certificates",
+    "Application": "applications",
 }  # fmt: skip
 
 _GROUPS = {

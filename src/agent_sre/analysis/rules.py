@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from agent_sre.alert.alert import Alert, AlertStatus
-from agent_sre.alert.subject import Subject, describe, subject_of
+from agent_sre.alert.subject import Subject, describe
 from agent_sre.analysis.advice import text_analysis
 from agent_sre.analysis.analysis import RULES, Analysis
 from agent_sre.analysis.parts import cited, finished, queries_of, recommendations_of, said, utc
@@ -110,35 +110,18 @@ def alert_analysis(alert: Alert, playbooks: Sequence[Playbook], now: datetime) -
 
 def incident_of(alert: Alert, now: datetime) -> Incident:
     """An incident of this alert only, for callers without a store; its id is 0."""
-    subject = subject_of(alert.labels)
-    starts_at = alert.starts_at or now
-    member = MemberAlert(
-        id=0,
-        fingerprint=alert.fingerprint,
-        status=alert.status,
-        name=alert.name,
-        severity_text=alert.severity_text,
-        labels=alert.labels,
-        annotations=alert.annotations,
-        generator_url=alert.generator_url,
-        starts_at=starts_at,
-        ends_at=alert.ends_at,
-        last_seen_at=now,
-        sightings=1,
-        reason="the only alert",
-        subject=subject,
-    )
+    member = MemberAlert.first_seen(alert, at=now, reason="the only alert")
     resolved = alert.status is AlertStatus.RESOLVED
     return Incident(
         id=0,
         group_key="",
-        title=f"{alert.name}: {describe(subject)}",
+        title=f"{alert.name}: {describe(member.subject)}",
         severity=alert.severity,
         status=IncidentStatus.RESOLVED if resolved else IncidentStatus.TRIGGERED,
-        subject=subject,
+        subject=member.subject,
         alerts=(member,),
-        triggered_at=starts_at,
-        last_alert_at=starts_at,
+        triggered_at=member.starts_at,
+        last_alert_at=member.starts_at,
         acknowledged_at=None,
         resolved_at=(alert.ends_at or now) if resolved else None,
     )

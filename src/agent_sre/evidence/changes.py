@@ -3,6 +3,7 @@
     ReplicaSets, ControllerRevisions, pods ──> rollout   one per revision, with the difference of the templates
     events of Deployments and autoscalers  ──> scale     what belongs to a rollout is not said twice
     ConfigMaps, Secrets                    ──> config    with whoever uses them
+    Services, routes, policies, limits     ──> config    by the entry of the managed fields that says who last wrote them
     nodes and their events                 ──> node      new, cordoned, not ready, under pressure
     Flux, Helm, Argo CD                    ──> gitops    revision before and after
     Jobs                                   ──> job       one per CronJob
@@ -14,7 +15,7 @@ Pure. Objects may lack any field, and may have any shape: what cannot be read is
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,14 +23,19 @@ from typing import Any
 
 from agent_sre.alert.subject import Subject, describe, workload_of
 from agent_sre.evidence.evidence import Change, KubernetesObject
-from agent_sre.evidence.template_diff import changed_settings, field, images_of, mappings, template_diff, text
+from agent_sre.evidence.kubernetes.objects import condition, field_of, instant_of, mappings_of, text_of
+from agent_sre.evidence.template_diff import changed_settings, images_of, template_diff
+from agent_sre.kit.durations import readable
 from agent_sre.kit.redact import redact
 from agent_sre.kit.text import one_line
-from agent_sre.kit.times import parse_instant
 
 MAX_CHANGES = 50
 """The newest are kept. An expert looks at ten."""
 
+LOOKED_BACK = timedelta(hours=24)
+"""Before the incident began. Most bad changes show within an hour; a day also shows what only broke under the next day's load."""
+
+_NAMED = 3
 _SKEW = timedelta(minutes=2)
 """How far a cluster's clock may be ahead of ours."""
 
@@ -37,7 +43,10 @@ _ROLLOUT_LASTS = timedelta(minutes=30)
 """Replica counts that change this long after a new revision are the rollout's own doing."""
 
 _SAME = timedelta(minutes=5)
-"""Two sources that speak of one change do so within this time."""
+"""Two objects that speak of one change do so within this time."""
+
+_ECHO = timedelta(minutes=10)
+"""And two sources within this: metrics show a change at their next point, which may be minutes later."""
 
 RESTART = "annotation kubectl.kubernetes.io/restartedAt"
 """What `kubectl rollout restart` sets."""
@@ -79,13 +88,44 @@ def changes_of(objects: Iterable[KubernetesObject], *, window_start: datetime, n
         by_kind[item.kind].append(item)
         by_name.setdefault((item.kind, item.namespace, item.name), item)
         if item.kind == "Event":
-            reason = text(item.manifest, "reason")
+            reason = text_of(item.manifest, "reason")
             by_reason[reason].append(item)
-            about[reason, text(item.manifest, "involvedObject", "name")].append(item)
+            about[reason, text_of(item.manifest, "involvedObject", "name")].append(item)
     world = _World(by_kind=by_kind, by_name=by_name, events_by_reason=by_reason, events_about=about, window_start=window_start, now=now)
     rollouts = list(_rollouts(world))
-    found = [*rollouts, *_scalings(world, rollouts), *_configs(world), *_nodes(world), *_gitops(world), *_jobs(world), *_certificates(world)]
+    told = [*rollouts, *_scalings(world, rollouts), *_configs(world)]
+    found = [*told, *_edits(world, told), *_nodes(world), *_gitops(world), *_jobs(world), *_certificates(world)]
     return newest_first(found)
+
+
+def merged(told: Sequence[Change], echoes: Sequence[Change]) -> tuple[Change, ...]:
+    """All changes of `told`, and those of `echoes` that nobody in `told` speaks of: about another subject, or at another time.
+
+    For two sources that look at one cluster. The second may see a change late, by as much as its points are apart.
+    """
+    times: dict[tuple[str, str, str], list[datetime]] = defaultdict(list)
+    for change in told:
+        if change.at is not None:
+            times[_identity(change.subject)].append(change.at)
+    new = [
+        change for change in echoes if change.at is None or not any(abs(change.at - at) <= _ECHO for at in times.get(_identity(change.subject), ()))
+    ]
+    return newest_first([*told, *new])
+
+
+def summary_of(changes: Sequence[Change], began_at: datetime, looked_back: timedelta) -> str:
+    """`3 changes (2 rollout, 1 scale), the last: Deployment shop/cart …, 4 min before the incident began`."""
+    if not changes:
+        return f"no change seen since {readable(looked_back)} before the incident"
+    kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(change.kind for change in changes).most_common(_NAMED))
+    last = changes[0]
+    when = "" if last.at is None else f", {readable(abs(last.at - began_at))} {'before' if last.at <= began_at else 'after'} the incident began"
+    words = "1 change" if len(changes) == 1 else f"{len(changes)} changes ({kinds})"
+    return f"{words}, the last: {one_line(last.text, 200)}{when}"
+
+
+def _identity(subject: Subject) -> tuple[str, str, str]:
+    return subject.kind, subject.namespace, subject.name
 
 
 def newest_first(changes: Iterable[Change]) -> tuple[Change, ...]:
@@ -114,17 +154,17 @@ class _Revision:
 def _rollouts(world: _World) -> Iterator[Change]:
     revisions: dict[tuple[str, str, str], list[_Revision]] = defaultdict(list)
     for item in world.of("ReplicaSet"):
-        number = _whole(text(item.manifest, "metadata", "annotations", "deployment.kubernetes.io/revision"))
-        owner = _owner(item) or ("Deployment", _without_hash(item.name, text(item.manifest, "metadata", "labels", "pod-template-hash")))
-        made_at = _instant(item.manifest, "metadata", "creationTimestamp")
-        revision = _Revision(name=item.name, number=number, made_at=made_at, template=field(item.manifest, "spec", "template"))
+        number = _whole(text_of(item.manifest, "metadata", "annotations", "deployment.kubernetes.io/revision"))
+        owner = _owner(item) or ("Deployment", _without_hash(item.name, text_of(item.manifest, "metadata", "labels", "pod-template-hash")))
+        made_at = instant_of(item.manifest, "metadata", "creationTimestamp")
+        revision = _Revision(name=item.name, number=number, made_at=made_at, template=field_of(item.manifest, "spec", "template"))
         revisions[owner[0], item.namespace, owner[1]].append(revision)
     for item in world.of("ControllerRevision"):
         controller = _owner(item)
         if controller is not None:
-            number = _whole(field(item.manifest, "revision"))
-            made_at = _instant(item.manifest, "metadata", "creationTimestamp")
-            template = field(item.manifest, "data", "spec", "template")
+            number = _whole(field_of(item.manifest, "revision"))
+            made_at = instant_of(item.manifest, "metadata", "creationTimestamp")
+            template = field_of(item.manifest, "data", "spec", "template")
             revision = _Revision(name=item.name, number=number, made_at=made_at, template=template)
             revisions[controller[0], item.namespace, controller[1]].append(revision)
     for key, found in _pod_revisions(world):
@@ -138,9 +178,9 @@ def _pod_revisions(world: _World) -> Iterator[tuple[tuple[str, str, str], list[_
     """The revisions that pods show by the hash of their template. A single one is none: pods are young for many reasons."""
     pods: dict[tuple[str, str, str], dict[str, list[KubernetesObject]]] = defaultdict(lambda: defaultdict(list))
     for pod in world.of("Pod"):
-        labels = field(pod.manifest, "metadata", "labels")
-        template_hash = text(labels, "pod-template-hash")
-        revision_hash = template_hash or text(labels, "controller-revision-hash")
+        labels = field_of(pod.manifest, "metadata", "labels")
+        template_hash = text_of(labels, "pod-template-hash")
+        revision_hash = template_hash or text_of(labels, "controller-revision-hash")
         if revision_hash:
             kind, name = _owner(pod) or ("Deployment", workload_of(pod.name))
             if kind == "ReplicaSet":
@@ -152,7 +192,7 @@ def _pod_revisions(world: _World) -> Iterator[tuple[tuple[str, str, str], list[_
 
 
 def _first_made(pods: Sequence[KubernetesObject]) -> datetime | None:
-    return min((at for pod in pods if (at := _instant(pod.manifest, "metadata", "creationTimestamp"))), default=None)
+    return min((at for pod in pods if (at := instant_of(pod.manifest, "metadata", "creationTimestamp"))), default=None)
 
 
 def _rollouts_of(world: _World, kind: str, namespace: str, name: str, found: Sequence[_Revision]) -> Iterator[Change]:
@@ -187,25 +227,24 @@ def _rolled_out_at(
     scaled = [
         at
         for event in _events(world, "ScalingReplicaSet", kind=subject.kind, namespace=subject.namespace, name=subject.name)
-        if f"{revision.name} " in text(event.manifest, "message") and (at := _seen(event)) is not None
+        if f"{revision.name} " in text_of(event.manifest, "message") and (at := _seen(event)) is not None
     ]
     if scaled:
         return max(scaled)
-    progressing = _condition(workload, "Progressing")
-    return _instant(progressing, "lastUpdateTime") if progressing is not None else None
+    return instant_of(condition(workload, "Progressing"), "lastUpdateTime") if workload else None
 
 
 def _rollout(
     subject: Subject, revision: _Revision, before: _Revision | None, at: datetime | None, workload: KubernetesObject | None
 ) -> Change | None:
     number = f" to revision {revision.number}" if revision.number else ""
-    who = _who(workload)
-    cause = redact(one_line(text(workload.manifest if workload else None, "metadata", "annotations", "kubernetes.io/change-cause"), 120))
+    who = _who(workload) or _writer(workload, at)
+    cause = redact(one_line(text_of(workload.manifest if workload else None, "metadata", "annotations", "kubernetes.io/change-cause"), 120))
     said = f" ({cause})" if cause else ""
     what = describe(subject)
     if before is None:
         if revision.number in (None, 1):
-            made = _instant(workload.manifest, "metadata", "creationTimestamp") if workload else None
+            made = instant_of(workload.manifest, "metadata", "creationTimestamp") if workload else None
             if made is None or at is None or abs(at - made) > _SAME:
                 return None  # the only ReplicaSet that we know of: nothing says what it replaced
             images = tuple(f"+ {name} image: {image}" for name, image in images_of(revision.template).items())
@@ -244,10 +283,10 @@ def _scalings(world: _World, rollouts: Sequence[Change]) -> Iterator[Change]:
     yield from by_autoscaler
     scalings: dict[Subject, list[_Scaling]] = defaultdict(list)
     for event in _events(world, "ScalingReplicaSet"):
-        at, scaled = _seen(event), _SCALED.search(text(event.manifest, "message"))
-        about = field(event.manifest, "involvedObject")
-        namespace = text(about, "namespace") or event.namespace
-        subject = Subject(kind=one_line(text(about, "kind")) or "Deployment", name=one_line(text(about, "name")), namespace=one_line(namespace))
+        at, scaled = _seen(event), _SCALED.search(text_of(event.manifest, "message"))
+        about = field_of(event.manifest, "involvedObject")
+        namespace = text_of(about, "namespace") or event.namespace
+        subject = Subject(kind=one_line(text_of(about, "kind")) or "Deployment", name=one_line(text_of(about, "name")), namespace=one_line(namespace))
         if scaled is None or at is None or not world.has(at) or not subject.name:
             continue
         up, replica_set, before, after, also_before = scaled.groups()
@@ -278,14 +317,14 @@ def _said_by_events(subject: Subject, scalings: Sequence[_Scaling]) -> Iterator[
 
 def _autoscalings(world: _World) -> Iterator[Change]:
     for event in _events(world, "SuccessfulRescale"):
-        at, resized = _seen(event), _RESIZED.search(text(event.manifest, "message"))
+        at, resized = _seen(event), _RESIZED.search(text_of(event.manifest, "message"))
         if resized is None or at is None or not world.has(at):
             continue
-        about = field(event.manifest, "involvedObject")
-        namespace, name = text(about, "namespace") or event.namespace, text(about, "name")
+        about = field_of(event.manifest, "involvedObject")
+        namespace, name = text_of(about, "namespace") or event.namespace, text_of(about, "name")
         scaler = world.find("HorizontalPodAutoscaler", namespace, name)
-        target = field(scaler.manifest, "spec", "scaleTargetRef") if scaler else None
-        kind, whom = (text(target, "kind"), text(target, "name")) if target else ("HorizontalPodAutoscaler", name)
+        target = field_of(scaler.manifest, "spec", "scaleTargetRef") if scaler else None
+        kind, whom = (text_of(target, "kind"), text_of(target, "name")) if target else ("HorizontalPodAutoscaler", name)
         subject = Subject(kind=one_line(kind), name=one_line(whom), namespace=one_line(namespace))
         reason = redact(one_line(resized.group(2) or ""))
         yield Change(
@@ -312,31 +351,67 @@ def _configs(world: _World) -> Iterator[Change]:
     users = _users(world)
     has_workloads = {item.namespace for item in world.of("Pod", "Deployment", "StatefulSet", "DaemonSet")}
     for item in world.of("ConfigMap", "Secret"):
-        if text(item.manifest, "type") == _HELM_RELEASE or _LEADER.search(item.name):
+        if text_of(item.manifest, "type") == _HELM_RELEASE or _LEADER.search(item.name):
             continue
-        made_at = _instant(item.manifest, "metadata", "creationTimestamp")
-        written = [
-            (at, text(entry, "manager"))
-            for entry in mappings(item.manifest, "metadata", "managedFields")
-            if (at := _instant(entry, "time")) is not None
-        ]
-        at, manager = max(written, default=(made_at, ""), key=lambda pair: pair[0] or world.window_start)
+        made_at = instant_of(item.manifest, "metadata", "creationTimestamp")
+        at, manager = _last_written(item) or (made_at, "")
         used_by = users.get((item.kind, item.namespace, item.name), ())
         if not world.has(at) or (not used_by and item.namespace in has_workloads):
             continue
         subject = Subject(kind=item.kind, name=one_line(item.name), namespace=one_line(item.namespace))
-        verb = "was created" if at is not None and made_at is not None and at - made_at < timedelta(seconds=5) else "was written"
+        verb = "was created" if _is_birth(at, made_at) else "was written"
         whom = f", used by {', '.join(used_by[:4])}" + (f" and {len(used_by) - 4} more" if len(used_by) > 4 else "") if used_by else ""
         yield Change(at=at, kind="config", subject=subject, text=f"{describe(subject)} {verb}{whom}", who=_who(item) or one_line(manager, 80))
+
+
+_EDITED = (
+    "Deployment", "StatefulSet", "DaemonSet", "CronJob", "Service", "Ingress", "NetworkPolicy", "ResourceQuota", "LimitRange",
+    "HorizontalPodAutoscaler", "PodDisruptionBudget", "PersistentVolumeClaim", "ServiceAccount", "StorageClass", "HTTPRoute", "VirtualService",
+)  # fmt: skip
+"""Kinds that people and pipelines write, and controllers only where they do what they were told."""
+
+_OWN_DOING = re.compile(r"^(?:kube|cloud)-controller-manager$|^kubelet$|^kube-scheduler$|csi|provisioner|autoscaler")
+"""Managers that carry out what somebody else decided: who scales a Deployment for its autoscaler has changed nothing."""
+
+
+def _edits(world: _World, told: Sequence[Change]) -> Iterator[Change]:
+    """What was written in the window, as far as no change of `told` says what it was."""
+    times: dict[Subject, list[datetime]] = defaultdict(list)
+    for change in told:
+        if change.at is not None:
+            times[change.subject].append(change.at)
+    for item in world.of(*_EDITED):
+        at, manager = _last_written(item) or (None, "")
+        subject = _object_subject(item)
+        if at is None or not world.has(at) or _OWN_DOING.search(manager) or any(abs(at - other) <= _SAME for other in times.get(subject, ())):
+            continue
+        verb = "was created" if _is_birth(at, instant_of(item.manifest, "metadata", "creationTimestamp")) else "was changed"
+        who = _who(item) or one_line(manager, 80)
+        yield Change(at=at, kind="config", subject=subject, text=f"{describe(subject)} {verb}", who=who)
+
+
+def _last_written(item: KubernetesObject) -> tuple[datetime, str] | None:
+    """When somebody last wrote the object, other than its status, and with which program; None where it does not say."""
+    entries = mappings_of(item.manifest, "metadata", "managedFields")
+    written = [
+        (at, text_of(entry, "manager"))
+        for entry in entries
+        if text_of(entry, "subresource") != "status" and (at := instant_of(entry, "time")) is not None
+    ]
+    return max(written, default=None)
+
+
+def _is_birth(at: datetime | None, made_at: datetime | None) -> bool:
+    return at is not None and made_at is not None and at - made_at < timedelta(seconds=5)
 
 
 def _users(world: _World) -> dict[tuple[str, str, str], tuple[str, ...]]:
     """Which workloads use which ConfigMaps and Secrets. Pods speak only where no owner of theirs is known."""
     users: dict[tuple[str, str, str], dict[str, None]] = defaultdict(dict)
     for item in world.of("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "Pod"):
-        template = item.manifest if item.kind == "Pod" else field(item.manifest, "spec", "template")
+        template = item.manifest if item.kind == "Pod" else field_of(item.manifest, "spec", "template")
         if item.kind == "CronJob":
-            template = field(item.manifest, "spec", "jobTemplate", "spec", "template")
+            template = field_of(item.manifest, "spec", "jobTemplate", "spec", "template")
         name = describe(Subject(kind=item.kind, name=item.name, namespace=item.namespace))
         if item.kind == "Pod" and (owner := _owner(item)) is not None:
             kind, called = owner if owner[0] != "ReplicaSet" else ("Deployment", workload_of(item.name))
@@ -348,18 +423,18 @@ def _users(world: _World) -> dict[tuple[str, str, str], tuple[str, ...]]:
 
 def _references(template: Any) -> Iterator[tuple[str, str]]:
     """The ConfigMaps and Secrets that a pod template names."""
-    spec = field(template, "spec")
-    for volume in mappings(spec, "volumes"):
-        for source in (volume, *mappings(volume, "projected", "sources")):
-            yield "ConfigMap", text(source, "configMap", "name")
-            yield "Secret", text(source, "secret", "secretName") or text(source, "secret", "name")
-    for container in (*mappings(spec, "initContainers"), *mappings(spec, "containers")):
-        for source in mappings(container, "envFrom"):
-            yield "ConfigMap", text(source, "configMapRef", "name")
-            yield "Secret", text(source, "secretRef", "name")
-        for variable in mappings(container, "env"):
-            yield "ConfigMap", text(variable, "valueFrom", "configMapKeyRef", "name")
-            yield "Secret", text(variable, "valueFrom", "secretKeyRef", "name")
+    spec = field_of(template, "spec")
+    for volume in mappings_of(spec, "volumes"):
+        for source in (volume, *mappings_of(volume, "projected", "sources")):
+            yield "ConfigMap", text_of(source, "configMap", "name")
+            yield "Secret", text_of(source, "secret", "secretName") or text_of(source, "secret", "name")
+    for container in (*mappings_of(spec, "initContainers"), *mappings_of(spec, "containers")):
+        for source in mappings_of(container, "envFrom"):
+            yield "ConfigMap", text_of(source, "configMapRef", "name")
+            yield "Secret", text_of(source, "secretRef", "name")
+        for variable in mappings_of(container, "env"):
+            yield "ConfigMap", text_of(variable, "valueFrom", "configMapKeyRef", "name")
+            yield "Secret", text_of(variable, "valueFrom", "secretKeyRef", "name")
 
 
 # Nodes
@@ -392,14 +467,14 @@ def _node_changes(world: _World) -> Iterator[tuple[datetime, str, str, str]]:
 
 def _node_states(world: _World) -> Iterator[tuple[datetime | None, str, str, str]]:
     for node in world.of("Node"):
-        made_at = _instant(node.manifest, "metadata", "creationTimestamp")
+        made_at = instant_of(node.manifest, "metadata", "creationTimestamp")
         yield made_at, node.name, "joined", ""
-        for taint in mappings(node.manifest, "spec", "taints"):
-            if text(taint, "key") == _CORDONED:
-                yield _instant(taint, "timeAdded"), node.name, "was cordoned", ""
-        for condition in mappings(node.manifest, "status", "conditions"):
-            kind, status, at = text(condition, "type"), text(condition, "status"), _instant(condition, "lastTransitionTime")
-            why = redact(one_line(text(condition, "message") or text(condition, "reason"), 160))
+        for taint in mappings_of(node.manifest, "spec", "taints"):
+            if text_of(taint, "key") == _CORDONED:
+                yield instant_of(taint, "timeAdded"), node.name, "was cordoned", ""
+        for found in mappings_of(node.manifest, "status", "conditions"):
+            kind, status, at = text_of(found, "type"), text_of(found, "status"), instant_of(found, "lastTransitionTime")
+            why = redact(one_line(text_of(found, "message") or text_of(found, "reason"), 160))
             if kind == "Ready" and status in ("False", "Unknown"):
                 yield at, node.name, "became not ready", why
             elif kind == "Ready" and status == "True" and at is not None and made_at is not None and at - made_at > _SAME:
@@ -411,7 +486,7 @@ def _node_states(world: _World) -> Iterator[tuple[datetime | None, str, str, str
 def _node_events(world: _World) -> Iterator[tuple[datetime | None, str, str, str]]:
     for reason, verb in _NODE_EVENTS.items():
         for event in _events(world, reason, kind="Node"):
-            yield _seen(event), text(event.manifest, "involvedObject", "name"), verb, ""
+            yield _seen(event), text_of(event.manifest, "involvedObject", "name"), verb, ""
 
 
 # GitOps
@@ -438,25 +513,25 @@ def _gitops(world: _World) -> Iterator[Change]:
 def _releases(world: _World) -> Iterator[Change]:
     """Flux' own history of a Helm release, newest first in the object."""
     for item in world.of("HelmRelease"):
-        history = mappings(item.manifest, "status", "history")
+        history = mappings_of(item.manifest, "status", "history")
         for index, entry in enumerate(history[:10]):
             before = history[index + 1] if index + 1 < len(history) else None
             subject = _object_subject(item)
-            status = one_line(text(entry, "status"), 40)
+            status = one_line(text_of(entry, "status"), 40)
             state = f", {status}" if status and status not in ("deployed", "superseded") else ""
             diff = tuple(
                 f"{sign} {name}: {redact(one_line(value, 120))}"
                 for name, key in (("chart", "chartVersion"), ("app version", "appVersion"))
-                if text(before, key) != text(entry, key)
-                for sign, value in (("-", text(before, key)), ("+", text(entry, key)))
+                if text_of(before, key) != text_of(entry, key)
+                for sign, value in (("-", text_of(before, key)), ("+", text_of(entry, key)))
                 if value
             )
-            version = f" {one_line(text(entry, 'chartVersion'), 80)}" if text(entry, "chartVersion") else ""
+            version = f" {one_line(text_of(entry, 'chartVersion'), 80)}" if text_of(entry, "chartVersion") else ""
             yield Change(
-                at=_instant(entry, "lastDeployed"),
+                at=instant_of(entry, "lastDeployed"),
                 kind="gitops",
                 subject=subject,
-                text=f"{describe(subject)} deployed {one_line(text(entry, 'chartName'), 80) or 'its chart'}{version}{state}",
+                text=f"{describe(subject)} deployed {one_line(text_of(entry, 'chartName'), 80) or 'its chart'}{version}{state}",
                 who="Flux",
                 diff=diff,
             )
@@ -465,41 +540,41 @@ def _releases(world: _World) -> Iterator[Change]:
 def _helm_secrets(world: _World) -> Iterator[Change]:
     """Helm keeps every release as a Secret (or a ConfigMap) whose labels say which and how it went."""
     for item in world.of("Secret", "ConfigMap"):
-        labels = field(item.manifest, "metadata", "labels")
-        if text(labels, "owner") == "helm" and text(labels, "name"):
-            subject = Subject(kind="HelmRelease", name=one_line(text(labels, "name")), namespace=one_line(item.namespace))
-            version, status = one_line(text(labels, "version"), 20), one_line(text(labels, "status"), 40)
+        labels = field_of(item.manifest, "metadata", "labels")
+        if text_of(labels, "owner") == "helm" and text_of(labels, "name"):
+            subject = Subject(kind="HelmRelease", name=one_line(text_of(labels, "name")), namespace=one_line(item.namespace))
+            version, status = one_line(text_of(labels, "version"), 20), one_line(text_of(labels, "status"), 40)
             state = f", {status}" if status and status not in ("deployed", "superseded") else ""
-            at = _instant(item.manifest, "metadata", "creationTimestamp")
+            at = instant_of(item.manifest, "metadata", "creationTimestamp")
             yield Change(at=at, kind="gitops", subject=subject, text=f"{describe(subject)} has a new revision {version}{state}".rstrip(), who="Helm")
 
 
 def _argo(world: _World) -> Iterator[Change]:
     for item in world.of("Application"):
-        history = mappings(item.manifest, "status", "history")[-10:]
+        history = mappings_of(item.manifest, "status", "history")[-10:]
         for index, entry in enumerate(history):
             before = history[index - 1] if index else None
             subject = _object_subject(item)
-            revision, earlier = (redact(one_line(text(side, "revision"), 80)) for side in (entry, before))
+            revision, earlier = (redact(one_line(text_of(side, "revision"), 80)) for side in (entry, before))
             diff = tuple(f"{sign} revision: {value}" for sign, value in (("-", earlier), ("+", revision)) if value and revision != earlier)
-            who = one_line(text(entry, "initiatedBy", "username"), 80) or "Argo CD"
+            who = one_line(text_of(entry, "initiatedBy", "username"), 80) or "Argo CD"
             yield Change(
-                at=_instant(entry, "deployedAt"), kind="gitops", subject=subject, text=f"{describe(subject)} was synchronised", who=who, diff=diff
+                at=instant_of(entry, "deployedAt"), kind="gitops", subject=subject, text=f"{describe(subject)} was synchronised", who=who, diff=diff
             )
 
 
 def _flux_events(world: _World) -> Iterator[Change]:
     for event in world.of("Event"):
-        about, reason = field(event.manifest, "involvedObject"), text(event.manifest, "reason")
-        if text(about, "kind") not in _FLUX:
+        about, reason = field_of(event.manifest, "involvedObject"), text_of(event.manifest, "reason")
+        if text_of(about, "kind") not in _FLUX:
             continue
-        message = redact(one_line(text(event.manifest, "message"), 200))
+        message = redact(one_line(text_of(event.manifest, "message"), 200))
         verb = _FLUX_EVENTS.get(reason) or ("applied changes" if reason == "Progressing" and _APPLIED.search(message) else "")
         if verb:
             subject = Subject(
-                kind=one_line(text(about, "kind")),
-                name=one_line(text(about, "name")),
-                namespace=one_line(text(about, "namespace") or event.namespace),
+                kind=one_line(text_of(about, "kind")),
+                name=one_line(text_of(about, "name")),
+                namespace=one_line(text_of(about, "namespace") or event.namespace),
             )
             words = f"{describe(subject)} {verb}" + (f": {message}" if message else "")
             yield Change(at=_seen(event), kind="gitops", subject=subject, text=words, who="Flux")
@@ -507,21 +582,21 @@ def _flux_events(world: _World) -> Iterator[Change]:
 
 def _flux_conditions(world: _World) -> Iterator[Change]:
     for item in world.of(*_FLUX):
-        ready = _condition(item, "Ready")
-        if ready is None:
+        ready = condition(item, "Ready")
+        if not ready:
             continue
         subject = _object_subject(item)
-        status = field(item.manifest, "status")
-        applied = text(status, "lastAppliedRevision") or text(status, "artifact", "revision")
-        wanted = text(status, "lastAttemptedRevision")
-        message = redact(one_line(text(ready, "message"), 160))
-        at = _instant(ready, "lastTransitionTime")
-        if text(ready, "status") == "False":
+        status = field_of(item.manifest, "status")
+        applied = text_of(status, "lastAppliedRevision") or text_of(status, "artifact", "revision")
+        wanted = text_of(status, "lastAttemptedRevision")
+        message = redact(one_line(text_of(ready, "message"), 160))
+        at = instant_of(ready, "lastTransitionTime")
+        if text_of(ready, "status") == "False":
             diff = tuple(
                 f"{sign} revision: {redact(one_line(value, 80))}" for sign, value in (("-", applied), ("+", wanted)) if value and applied != wanted
             )
             yield Change(at=at, kind="gitops", subject=subject, text=f"{describe(subject)} is not ready: {message}", who="Flux", diff=diff)
-        elif text(ready, "status") == "True":
+        elif text_of(ready, "status") == "True":
             revision = f" with {one_line(applied, 80)}" if applied else ""
             yield Change(at=at, kind="gitops", subject=subject, text=f"{describe(subject)} became ready{revision}", who="Flux")
 
@@ -532,7 +607,7 @@ def _flux_conditions(world: _World) -> Iterator[Change]:
 def _jobs(world: _World) -> Iterator[Change]:
     starts: dict[tuple[str, str, str], list[tuple[datetime, KubernetesObject]]] = defaultdict(list)
     for item in world.of("Job"):
-        at = _instant(item.manifest, "status", "startTime") or _instant(item.manifest, "metadata", "creationTimestamp")
+        at = instant_of(item.manifest, "status", "startTime") or instant_of(item.manifest, "metadata", "creationTimestamp")
         if at is not None and world.has(at):
             kind, name = _owner(item) or ("Job", item.name)
             starts[kind, item.namespace, name].append((at, item))
@@ -541,18 +616,18 @@ def _jobs(world: _World) -> Iterator[Change]:
         subject = Subject(kind=one_line(kind), name=one_line(name), namespace=one_line(namespace))
         which = "started" if kind == "Job" else f"started {one_line(job.name, 80)}"
         often = f", {len(found)} times in the window" if len(found) > 1 else ""
-        failed = sum(1 for _, item in found if text(_condition(item, "Failed"), "status") == "True")
+        failed = sum(1 for _, item in found if text_of(condition(item, "Failed"), "status") == "True")
         yield Change(at=at, kind="job", subject=subject, text=f"{describe(subject)} {which}{often}" + (f"; {failed} failed" if failed else ""))
 
 
 def _certificates(world: _World) -> Iterator[Change]:
     for item in world.of("Certificate"):
-        subject, ready = _object_subject(item), _condition(item, "Ready")
-        issued, until = _instant(item.manifest, "status", "notBefore"), _instant(item.manifest, "status", "notAfter")
+        subject, ready = _object_subject(item), condition(item, "Ready")
+        issued, until = instant_of(item.manifest, "status", "notBefore"), instant_of(item.manifest, "status", "notAfter")
         # A certificate begins an hour before it is issued, so that clocks that are behind accept it; the condition has the true time.
-        turned = _instant(ready, "lastTransitionTime")
-        if text(ready, "status") == "False" and world.has(turned):
-            why = redact(one_line(text(ready, "message"), 160))
+        turned = instant_of(ready, "lastTransitionTime")
+        if text_of(ready, "status") == "False" and world.has(turned):
+            why = redact(one_line(text_of(ready, "message"), 160))
             yield Change(at=turned, kind="certificate", subject=subject, text=f"{describe(subject)} is not ready: {why}", who="cert-manager")
         elif issued is not None and world.has(issued):
             end = f", valid until {until:%Y-%m-%d %H:%MZ}" if until else ""
@@ -564,49 +639,47 @@ def _certificates(world: _World) -> Iterator[Change]:
 
 def _owner(item: KubernetesObject) -> tuple[str, str] | None:
     """Kind and name of the controller."""
-    references = mappings(item.manifest, "metadata", "ownerReferences")
-    controller = next((reference for reference in references if field(reference, "controller") is True), references[0] if references else None)
-    kind, name = text(controller, "kind"), text(controller, "name")
+    references = mappings_of(item.manifest, "metadata", "ownerReferences")
+    controller = next((reference for reference in references if field_of(reference, "controller") is True), references[0] if references else None)
+    kind, name = text_of(controller, "kind"), text_of(controller, "name")
     return (kind, name) if kind and name else None
 
 
 def _who(item: KubernetesObject | None) -> str:
     """Who manages the object, as far as its labels say."""
-    labels, annotations = (field(item.manifest, "metadata", part) if item else None for part in ("labels", "annotations"))
+    labels, annotations = (field_of(item.manifest, "metadata", part) if item else None for part in ("labels", "annotations"))
     for prefix, kind in (("helm.toolkit.fluxcd.io", "HelmRelease"), ("kustomize.toolkit.fluxcd.io", "Kustomization")):
-        if name := text(labels, f"{prefix}/name"):
-            return f"Flux {kind} {one_line(text(labels, f'{prefix}/namespace'), 80)}/{one_line(name, 80)}"
-    if name := text(labels, "argocd.argoproj.io/instance"):
+        if name := text_of(labels, f"{prefix}/name"):
+            return f"Flux {kind} {one_line(text_of(labels, f'{prefix}/namespace'), 80)}/{one_line(name, 80)}"
+    if name := text_of(labels, "argocd.argoproj.io/instance"):
         return f"Argo CD {one_line(name, 80)}"
-    if name := text(annotations, "meta.helm.sh/release-name"):
+    if name := text_of(annotations, "meta.helm.sh/release-name"):
         return f"Helm release {one_line(name, 80)}"
     return ""
 
 
-def _condition(item: KubernetesObject | None, kind: str) -> Mapping[str, Any] | None:
-    conditions = mappings(item.manifest, "status", "conditions") if item else ()
-    return next((condition for condition in conditions if text(condition, "type") == kind), None)
+def _writer(item: KubernetesObject | None, at: datetime | None) -> str:
+    """Which program wrote the object at this time: `kubectl-edit`, `helm`. Empty where somebody has written it since, or nobody says."""
+    when, manager = (_last_written(item) if item else None) or (None, "")
+    near = when is not None and at is not None and abs(when - at) <= _SAME
+    return one_line(manager, 80) if near and not _OWN_DOING.search(manager) else ""
 
 
 def _events(world: _World, reason: str, *, kind: str = "", namespace: str = "", name: str = "") -> Iterator[KubernetesObject]:
     for event in world.events_about.get((reason, name), ()) if name else world.events_by_reason.get(reason, ()):
-        about = field(event.manifest, "involvedObject")
-        if (not kind or text(about, "kind") == kind) and (not namespace or (text(about, "namespace") or event.namespace) == namespace):
+        about = field_of(event.manifest, "involvedObject")
+        if (not kind or text_of(about, "kind") == kind) and (not namespace or (text_of(about, "namespace") or event.namespace) == namespace):
             yield event
 
 
 def _seen(event: KubernetesObject) -> datetime | None:
     """When an event was last seen."""
     paths = (("lastTimestamp",), ("series", "lastObservedTime"), ("eventTime",), ("firstTimestamp",), ("metadata", "creationTimestamp"))
-    return next((at for path in paths if (at := _instant(event.manifest, *path)) is not None), None)
+    return next((at for path in paths if (at := instant_of(event.manifest, *path)) is not None), None)
 
 
 def _object_subject(item: KubernetesObject) -> Subject:
     return Subject(kind=one_line(item.kind), name=one_line(item.name), namespace=one_line(item.namespace))
-
-
-def _instant(value: Any, *path: str) -> datetime | None:
-    return parse_instant(field(value, *path))
 
 
 def _whole(value: Any) -> int | None:

@@ -11,12 +11,13 @@ the shapes are; values are cleaned, cut, and redacted.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from agent_sre.evidence.kubernetes.objects import field_of, mappings_of, text_of
+from agent_sre.evidence.kubernetes.trim import MASKED, is_secret_name, masked_arguments
 from agent_sre.kit.redact import redact
 from agent_sre.kit.text import one_line
 
@@ -25,7 +26,6 @@ MAX_VALUE = 200
 _MAX_SETTINGS = 2_000
 _MAX_DEPTH = 14
 
-_SECRET_NAME = re.compile(r"(?i)passw|secret|credential|token|api[_-]?key|access[_-]?key|private[_-]?key|(?:^|[_.-])(?:pwd|dsn|salt|jwt|auth)$")
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 _KEYS = ("name", "mountPath", "containerPort", "key", "topologyKey", "ip")
 """What names an entry of a list, the first that is there."""
@@ -69,33 +69,11 @@ def changed_settings(lines: Sequence[str]) -> tuple[str, ...]:
 def images_of(template: Any) -> dict[str, str]:
     """The image of each container."""
     return {
-        redact(one_line(text(container, "name"), 80)): redact(one_line(text(container, "image"), MAX_VALUE))
+        redact(one_line(text_of(container, "name"), 80)): redact(one_line(text_of(container, "image"), MAX_VALUE))
         for kind in _CONTAINERS
-        for container in mappings(template, "spec", kind)
-        if text(container, "image")
+        for container in mappings_of(template, "spec", kind)
+        if text_of(container, "image")
     }
-
-
-# Reading foreign shapes
-
-
-def field(value: Any, *path: str) -> Any:
-    """What lies at this path; None where anything on the way is missing or of another shape."""
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
-
-
-def text(value: Any, *path: str) -> str:
-    """The text at this path, empty where there is none."""
-    found = field(value, *path)
-    return found if isinstance(found, str) else ""
-
-
-def mappings(value: Any, *path: str) -> tuple[Mapping[str, Any], ...]:
-    """The mappings in the list at this path."""
-    found = field(value, *path)
-    return tuple(item for item in found if isinstance(item, Mapping)) if isinstance(found, list | tuple) else ()
 
 
 # Settings
@@ -111,42 +89,42 @@ def _settings(template: Any) -> Iterator[tuple[str, str]]:
 
 
 def _pieces(template: Any) -> Iterator[tuple[str, str]]:
-    spec = field(template, "spec")
+    spec = field_of(template, "spec")
     for kind in _CONTAINERS:
-        for number, container in enumerate(mappings(spec, kind)):
-            name = text(container, "name") or f"{kind}[{number}]"
+        for number, container in enumerate(mappings_of(spec, kind)):
+            name = text_of(container, "name") or f"{kind}[{number}]"
             yield from _container(name, container)
     for part in ("labels", "annotations"):
-        yield from _flat(part.removesuffix("s"), field(template, "metadata", part), 1)
+        yield from _flat(part.removesuffix("s"), field_of(template, "metadata", part), 1)
     if isinstance(spec, Mapping):
         rest = {name: value for name, value in spec.items() if name not in _CONTAINERS}
-        rest["volumes"] = [volume for volume in mappings(spec, "volumes") if not text(volume, "name").startswith(_OWN_TOKEN)]
+        rest["volumes"] = [volume for volume in mappings_of(spec, "volumes") if not text_of(volume, "name").startswith(_OWN_TOKEN)]
         yield from _flat("", rest, 1)
 
 
 def _container(name: str, container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     rest = {key: value for key, value in container.items() if key not in ("name", "env", "volumeMounts")}
     yield from _flat(name, rest, 1)
-    for variable in mappings(container, "env"):
-        called = text(variable, "name")
+    for variable in mappings_of(container, "env"):
+        called = text_of(variable, "name")
         yield f"{name} env {called}", _variable(called, variable)
-    for mount in mappings(container, "volumeMounts"):
-        if not text(mount, "name").startswith(_OWN_TOKEN):
-            how = " (read only)" if field(mount, "readOnly") is True else ""
-            sub_path = f"/{text(mount, 'subPath')}" if text(mount, "subPath") else ""
-            yield f"{name} mount {text(mount, 'mountPath')}", f"{text(mount, 'name')}{sub_path}{how}"
+    for mount in mappings_of(container, "volumeMounts"):
+        if not text_of(mount, "name").startswith(_OWN_TOKEN):
+            how = " (read only)" if field_of(mount, "readOnly") is True else ""
+            sub_path = f"/{text_of(mount, 'subPath')}" if text_of(mount, "subPath") else ""
+            yield f"{name} mount {text_of(mount, 'mountPath')}", f"{text_of(mount, 'name')}{sub_path}{how}"
 
 
 def _variable(name: str, variable: Mapping[str, Any]) -> str:
     for kind, words in (("secretKeyRef", "from Secret"), ("configMapKeyRef", "from ConfigMap"), ("fieldRef", "from the pod's")):
-        source = field(variable, "valueFrom", kind)
+        source = field_of(variable, "valueFrom", kind)
         if isinstance(source, Mapping):
-            return f"{words} {text(source, 'name') or text(source, 'fieldPath')} {text(source, 'key')}".rstrip()
-    value = field(variable, "value")
+            return f"{words} {text_of(source, 'name') or text_of(source, 'fieldPath')} {text_of(source, 'key')}".rstrip()
+    value = field_of(variable, "value")
     if value in (None, ""):
-        return '""' if field(variable, "valueFrom") is None else "from somewhere else"
+        return '""' if field_of(variable, "valueFrom") is None else "from somewhere else"
     # Both sides of a changed secret read alike, so its change is not shown: better than showing it.
-    return "<secret>" if _SECRET_NAME.search(name) else _scalar(value)
+    return MASKED if is_secret_name(name) else _scalar(value)
 
 
 def _flat(path: str, value: Any, depth: int) -> Iterator[tuple[str, str]]:
@@ -159,13 +137,13 @@ def _flat(path: str, value: Any, depth: int) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list | tuple):
         yield from _list(path, value, depth)
     elif value is not None:
-        secret = _SECRET_NAME.search(path.rpartition(" ")[2]) and not isinstance(value, bool)
-        yield path, "<secret>" if secret and not path.endswith(("Name", "secret name")) else _scalar(value)
+        secret = is_secret_name(path.rpartition(" ")[2]) and not isinstance(value, bool)
+        yield path, MASKED if secret and not path.endswith(("Name", "secret name")) else _scalar(value)
 
 
 def _list(path: str, values: Sequence[Any], depth: int) -> Iterator[tuple[str, str]]:
     if path.rpartition(" ")[2] in _WHOLE:
-        yield path, " ".join(_arguments(values))
+        yield path, " ".join(_scalar(value) for value in masked_arguments(values[:100]))
         return
     for number, value in enumerate(values[:100]):
         if not isinstance(value, Mapping):
@@ -175,20 +153,6 @@ def _list(path: str, values: Sequence[Any], depth: int) -> Iterator[tuple[str, s
         yield from _flat(f"{path} {key}", {name: inner for name, inner in value.items() if name != "name"}, depth + 1)
         if set(value) <= {"name"}:
             yield f"{path} {key}", "yes"
-
-
-def _arguments(values: Sequence[Any]) -> Iterator[str]:
-    """`--db-password x` and `--db-password=x` lose the x."""
-    hide = False
-    for value in values[:100]:
-        argument = _scalar(value)
-        flag, equals, _ = argument.partition("=")
-        secret = flag.startswith("-") and _SECRET_NAME.search(flag) is not None
-        if hide and not argument.startswith("-"):
-            yield "<secret>"
-        else:
-            yield f"{flag}=<secret>" if secret and equals else argument
-        hide = secret and not equals
 
 
 def _scalar(value: Any) -> str:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from agent_sre.alert.alert import AlertStatus, Severity, severity_of, thread_id_of
-from agent_sre.alert.subject import Subject
+from agent_sre.alert.alert import Alert, AlertStatus, Severity, severity_of, thread_id_of
+from agent_sre.alert.subject import Subject, subject_of
 
 
 class IncidentStatus(StrEnum):
@@ -42,6 +42,26 @@ class MemberAlert:
     sightings: int  # notifications that spoke of it: repeats, retries and HA twins included
     reason: str  # why it belongs to its incident
     subject: Subject
+
+    @classmethod
+    def first_seen(cls, alert: Alert, *, at: datetime, reason: str) -> MemberAlert:
+        """An alert that nobody has stored: seen once, now. Its id is 0; one that does not say when it began began now."""
+        return cls(
+            id=0,
+            fingerprint=alert.fingerprint,
+            status=alert.status,
+            name=alert.name,
+            severity_text=alert.severity_text,
+            labels=alert.labels,
+            annotations=alert.annotations,
+            generator_url=alert.generator_url,
+            starts_at=alert.starts_at or at,
+            ends_at=alert.ends_at,
+            last_seen_at=at,
+            sightings=1,
+            reason=reason,
+            subject=subject_of(alert.labels),
+        )
 
     @property
     def severity(self) -> Severity:

@@ -25,6 +25,7 @@ MAX_EVENTS = 20_000
 _AGE = re.compile(r"(\S+)(?: \(x(\d+) over (\S+)\))?$")
 _HEADLESS = re.compile(r"\S+(?: \(x\d+ over \S+\))? +(?:Normal|Warning) +\S+ +[a-z][\w.]*/\S+ +\S")
 _HEADLESS_COLUMNS = ("LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE")
+_USUAL = frozenset({"NAMESPACE", *_HEADLESS_COLUMNS})
 
 
 def is_event_row(line: str) -> bool:
@@ -38,19 +39,26 @@ def from_table(lines: Lines, namespace: str, times: Times) -> list[Json]:
     if lines and is_event_row(lines[0]):
         cut = (re.split(r" {2,}", line.strip(), maxsplit=4) for line in lines if line.strip())
         rows = (dict(zip(_HEADLESS_COLUMNS, [*cells, *[""] * (5 - len(cells))], strict=True)) for cells in cut)
+        wide = False
     else:
         table = table_of(lines)
         rows = table.rows if table else ()
-    return [event for row in list(rows)[:MAX_EVENTS] if (event := _event(row, namespace, times))]
+        wide = table is not None and not _USUAL.issuperset(table.columns)
+    return [event for row in list(rows)[:MAX_EVENTS] if (event := _event(row, namespace, times, wide=wide))]
 
 
-def _event(row: Mapping[str, str], namespace: str, times: Times) -> Json:
+def _event(row: Mapping[str, str], namespace: str, times: Times, *, wide: bool) -> Json:
     word, slash, name = row.get("OBJECT", "").partition("/")
     if not slash or not name or not row.get("REASON"):
         return {}
     place = row.get("NAMESPACE", namespace)
     event = _made(kind_name(word), name, place, row.get("TYPE", ""), row["REASON"], row.get("MESSAGE", ""))
     _put_times(event, row.get("LAST SEEN", ""), times)
+    return _with_rest(event, row, times) if wide else event
+
+
+def _with_rest(event: Json, row: Mapping[str, str], times: Times) -> Json:
+    """What only `-o wide` shows, and tables that people made."""
     if (count := number_of(row.get("COUNT", ""))) is not None:
         event["count"] = count
     if first := times.ago(row.get("FIRST SEEN", "")):
@@ -139,4 +147,4 @@ def merged(listed: list[Json], described: list[Json]) -> list[Json]:
 def _key(event: Json) -> tuple[str, ...]:
     about = event.get("involvedObject")
     about = about if isinstance(about, Mapping) else {}
-    return tuple(str(part) for part in (about.get("kind"), about.get("namespace"), about.get("name"), event.get("reason"), event.get("message")))
+    return str(about.get("kind")), str(about.get("namespace")), str(about.get("name")), str(event.get("reason")), str(event.get("message"))

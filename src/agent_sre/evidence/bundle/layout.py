@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +11,7 @@ Lines = Sequence[str]
 
 _COLUMN = re.compile(r"\S+(?: \S+)*")
 _SECTION = re.compile(r"([^\s:][^:]{0,80}):(?: +(.*))?$")
+_DEEPER = ("", " ")
 _MAX_LINES = 200_000
 
 NONE = frozenset({"", "<none>", "<unset>", "<unknown>", "<nil>", "<no value>"})
@@ -40,30 +41,39 @@ def table_of(lines: Lines) -> Table | None:
     header = [(match.start(), match[0]) for match in _COLUMN.finditer(lines[0])]
     columns = tuple(name for _, name in header)
     starts = [start for start, _ in header]
+    cut = _cutter(columns, starts)
     rows: list[dict[str, str]] = []
     for line in lines[1:_MAX_LINES]:
-        if not line.strip():
+        if not line or line.isspace():
             if starts[0]:
                 continue
             break
-        if set(line) <= {"-", " "}:  # `describe` underlines its headers
+        if not line.strip("- "):  # `describe` underlines its headers
             continue
         if starts[0] and not line.startswith(" "):
             # A message of several lines: kubectl indents the first of them only.
             if rows:
                 rows[-1][columns[-1]] += f"\n{line}"
             continue
-        rows.append(_row(line, columns, starts))
+        rows.append(cut(line))
     return Table(columns=columns, rows=tuple(rows))
 
 
-def _row(line: str, columns: tuple[str, ...], starts: list[int]) -> dict[str, str]:
-    fits = all(start == 0 or start >= len(line) or line[start - 1] == " " for start in starts)
-    if fits:
-        ends = [*starts[1:], len(line)]
-        return {name: line[start:end].strip() for name, start, end in zip(columns, starts, ends, strict=True)}
-    cells = re.split(r" {2,}", line.strip(), maxsplit=len(columns) - 1)
-    return dict(zip(columns, [*cells, *[""] * (len(columns) - len(cells))], strict=True))
+def _cutter(columns: tuple[str, ...], starts: list[int]) -> Callable[[str], dict[str, str]]:
+    """What cuts a line into these columns. Tables have thousands of lines, so what is the same for all of them is found out once."""
+    gaps = [start - 1 for start in starts if start]
+    wide = starts[-1]
+    slices = [slice(start, end) for start, end in zip(starts, [*starts[1:], None], strict=True)]
+
+    def row(line: str) -> dict[str, str]:
+        padded = line if len(line) >= wide else line.ljust(wide)
+        for gap in gaps:
+            if padded[gap] != " ":
+                cells = re.split(r" {2,}", line.strip(), maxsplit=len(columns) - 1)
+                return dict(zip(columns, [*cells, *[""] * (len(columns) - len(cells))], strict=True))
+        return dict(zip(columns, [line[cell].strip() for cell in slices], strict=True))
+
+    return row
 
 
 # Sections
@@ -111,23 +121,15 @@ class Sections:
 
 
 def _sections(lines: Lines) -> Iterator[Section]:
+    lines = lines[:_MAX_LINES]
     indent = next((_indent(line) for line in lines if line and not line.isspace()), 0)
     prefix = " " * indent
-    key, value = "", ""
-    body: list[str] = []
-    begun = False
-    for line in lines[:_MAX_LINES]:
-        # Most lines lie deeper: one character tells.
-        first = line[indent : indent + 1]
-        match = _SECTION.match(line, indent) if first != " " and first and line.startswith(prefix) else None
-        if match is None:
-            body.append(line)
-            continue
-        if begun:
-            yield Section(key=key, value=value, body=tuple(body))
-        key, value, body, begun = match[1].rstrip(), (match[2] or "").strip(), [], True
-    if begun:
-        yield Section(key=key, value=value, body=tuple(body))
+    # Most lines lie deeper: one character tells.
+    near = [index for index, line in enumerate(lines) if line[indent : indent + 1] not in _DEEPER and line.startswith(prefix)]
+    begins = [(index, match) for index in near if (match := _SECTION.match(lines[index], indent))]
+    ends = [*(index for index, _ in begins), len(lines)]
+    for (index, match), end in zip(begins, ends[1:], strict=True):
+        yield Section(key=match[1].rstrip(), value=(match[2] or "").strip(), body=tuple(lines[index + 1 : end]))
 
 
 def _indent(line: str) -> int:

@@ -14,7 +14,8 @@ import orjson
 import yaml
 
 from agent_sre.evidence.bundle.kinds import KIND_BY_NAME
-from agent_sre.evidence.bundle.tidy import tidy, trimmed
+from agent_sre.evidence.bundle.tidy import tidy
+from agent_sre.evidence.kubernetes.trim import Trimmer
 from agent_sre.kit.errors import BadInput
 
 Json = dict[str, Any]
@@ -59,6 +60,7 @@ def from_yaml(text: str) -> list[Any]:
 def objects_of(document: Any, *, namespace: str = "") -> Iterator[Json]:
     """The trimmed manifests of a document: of a list, or of one object. What has no kind or no name gives nothing."""
     count = 0
+    trimmer = Trimmer()
     for manifest in _flat(document):
         if count >= MAX_OBJECTS:
             return
@@ -67,14 +69,14 @@ def objects_of(document: Any, *, namespace: str = "") -> Iterator[Json]:
         if not isinstance(kind, str) or not isinstance(name, str) or not kind or not name or kind == "Secret":
             continue
         count += 1
-        kept = trimmed(manifest)
+        kept = trimmer.trim(manifest)
         # Whatever had no room, it is this object.
         identity: Json = kept.setdefault("metadata", {})
         kept["kind"], identity["name"] = tidy(kind, 120), tidy(name, 253)
         known = KIND_BY_NAME.get(kind)
         if namespace and (known is None or known.namespaced):
             identity.setdefault("namespace", namespace)
-        yield _as_core_event(kept) if kind == "Event" else kept
+        yield kept
 
 
 def _flat(document: Any) -> Iterator[Mapping[str, Any]]:
@@ -94,20 +96,3 @@ def _flat(document: Any) -> Iterator[Mapping[str, Any]]:
 def is_manifest(document: Any) -> bool:
     """Whether a document is an object of the API, or a list of them."""
     return isinstance(document, Mapping) and isinstance(document.get("kind"), str) and ("metadata" in document or "items" in document)
-
-
-def _as_core_event(event: Json) -> Json:
-    """An Event of events.k8s.io/v1, or one without the older fields, in core/v1 shape."""
-    series = event.get("series")
-    series = series if isinstance(series, Mapping) else {}
-    metadata = event.get("metadata")
-    made = metadata.get("creationTimestamp") if isinstance(metadata, Mapping) else None
-    first = event.get("firstTimestamp") or event.get("eventTime") or made
-    changed: Json = {
-        "firstTimestamp": first,
-        "lastTimestamp": event.get("lastTimestamp") or series.get("lastObservedTime") or first,
-        "count": event.get("count") or series.get("count"),
-        "involvedObject": event.get("involvedObject") or event.get("regarding"),
-        "message": event.get("message") or event.get("note"),
-    }
-    return {**event, **{name: value for name, value in changed.items() if value is not None}}

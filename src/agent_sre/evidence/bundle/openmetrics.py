@@ -74,7 +74,9 @@ class _Reader:
     def __init__(self, limit: float, taken_at: float | None) -> None:
         self._limit = limit
         self._taken_at = taken_at
-        self._numbers_by_series: dict[str, list[float]] = {}  # value, instant, value, instant, …
+        self._points_by_series: dict[str, tuple[list[float], list[float]]] = {}  # values, instants
+        self._stamps: list[str] = []
+        self._instants: list[float] = []
         self._labels_by_series: dict[str, dict[str, str] | None] = {}  # None: no series
         self._tally = _Tally()
 
@@ -82,14 +84,23 @@ class _Reader:
         """A run of lines of one series; False where they are not all of the usual form, and nothing of them was taken."""
         if self._labels(series) is None:
             return False
+        words = lines.replace("\n", " ").split(" ")
+        stride = series.count(" ") + 3
+        stamps = words[stride - 1 :: stride]
         try:
-            numbers = [*map(float, lines.replace(f"\n{series} ", " ")[len(series) + 1 :].split(" "))]
+            values = [*map(float, words[stride - 2 :: stride])]
+            if stamps != self._stamps:  # series that were recorded together have the same, word for word
+                self._instants = [*map(float, stamps)]
+                self._stamps = stamps
         except ValueError:
             return False
-        if len(numbers) % 2:
-            return False
-        self._numbers_by_series.setdefault(series, []).extend(numbers)
+        self._put(series, values, self._instants)
         return True
+
+    def _put(self, series: str, values: list[float], instants: list[float]) -> None:
+        known = self._points_by_series.get(series)
+        # The instants may be those of other series too, so a list that grows becomes one of its own.
+        self._points_by_series[series] = (values, instants) if known is None else (known[0] + values, known[1] + instants)
 
     def take_line(self, line: str) -> None:
         """A line by itself: without a timestamp, with an exemplar, with other white space, or no sample at all."""
@@ -106,7 +117,7 @@ class _Reader:
         if instant is None:
             self._tally.untimed += 1
             return
-        self._numbers_by_series.setdefault(match[1], []).extend((value, instant))
+        self._put(match[1], [value], [instant])
 
     def _labels(self, series: str) -> dict[str, str] | None:
         if series not in self._labels_by_series:
@@ -116,9 +127,9 @@ class _Reader:
     def samples(self) -> Samples:
         """All that was taken."""
         found = []
-        for series, numbers in self._numbers_by_series.items():
+        for series, (values, instants) in self._points_by_series.items():
             labels = self._labels_by_series[series]
-            if labels and numbers and (kept := self._tally.kept(numbers[1::2], numbers[0::2], self._limit)):
+            if labels and (kept := self._tally.kept(instants, values, self._limit)):
                 found.append(MetricSeries(labels=labels, points=kept))
         return self._tally.samples(found)
 
@@ -129,6 +140,8 @@ class _Tally:
     def __init__(self) -> None:
         self.read = self.bad = self.later = self.untimed = 0
         self.first_bad = ""
+        self._looked_at: list[float] | None = None
+        self._rising = False
 
     def reject(self, line: str) -> None:
         """A line that is no sample."""
@@ -138,8 +151,10 @@ class _Tally:
     def kept(self, instants: list[float], values: list[float], limit: float) -> tuple[tuple[float, float], ...]:
         """Finite, in seconds, ascending, one per instant, not after the limit."""
         self.read += len(instants)
-        rising = len(set(instants)) == len(instants) and instants == sorted(instants)
-        if rising and instants[0] >= 0 and instants[-1] <= min(limit, _MILLISECONDS) and math.isfinite(sum(values)):
+        if instants is not self._looked_at:
+            self._looked_at = instants
+            self._rising = len(set(instants)) == len(instants) and instants == sorted(instants)
+        if self._rising and instants[0] >= 0 and instants[-1] <= min(limit, _MILLISECONDS) and math.isfinite(sum(values)):
             return tuple(zip(instants, values, strict=True))
         points = [(at / 1000 if at > _MILLISECONDS else at, value) for at, value in zip(instants, values, strict=True)]
         good = [point for point in points if math.isfinite(point[1]) and 0 <= point[0] < _MILLISECONDS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -38,7 +38,8 @@ def objects_of(readings: Iterable[Reading], now: datetime | None) -> dict[str, t
     found: dict[str, list[KubernetesObject]] = {}
     for (kind, namespace, name), manifest in by_key.items():
         found.setdefault(kind, []).append(KubernetesObject(kind=kind, namespace=namespace, name=name, manifest=manifest))
-    told = [_event_object(event) for event in happened if not _is_later(event, now)]
+    is_later = _later_than(now)
+    told = [_event_object(event) for event in happened if not is_later(event.get("firstTimestamp") or event.get("lastTimestamp"))]
     if told:
         found["Event"] = told
     return {kind: tuple(items) for kind, items in found.items()}
@@ -76,9 +77,19 @@ def _event_object(event: Json) -> KubernetesObject:
     return KubernetesObject(kind="Event", namespace=str(metadata.get("namespace") or ""), name=str(metadata.get("name") or ""), manifest=event)
 
 
-def _is_later(event: Mapping[str, Any], now: datetime | None) -> bool:
-    first = parse_instant(event.get("firstTimestamp") or event.get("lastTimestamp"))
-    return now is not None and first is not None and first > now
+def _later_than(now: datetime | None) -> Callable[[Any], bool]:
+    """Whether a text is an instant after `now`. Ages are coarse, so thousands of events have a few instants: each is read once."""
+    known: dict[str, bool] = {}
+
+    def is_later(text: Any) -> bool:
+        if now is None or not isinstance(text, str):
+            return False
+        if text not in known:
+            instant = parse_instant(text)
+            known[text] = instant is not None and instant > now
+        return known[text]
+
+    return is_later
 
 
 def latest_instant(objects: Mapping[str, tuple[KubernetesObject, ...]]) -> datetime | None:

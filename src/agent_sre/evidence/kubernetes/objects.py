@@ -457,9 +457,11 @@ def is_troubled(item: KubernetesObject) -> bool:
         case "Endpoints":
             subsets = mappings_of(manifest, "subsets")
             return not any(field_of(subset, "addresses") for subset in subsets) or any(field_of(subset, "notReadyAddresses") for subset in subsets)
+        case "Application":
+            return text_of(manifest, "status", "health", "status") in ("Degraded", "Missing", "Unknown")
         case "Kustomization" | "HelmRelease" | "GitRepository":
             return text_of(condition(item, "Ready"), "status") not in ("True", "") or field_of(manifest, "spec", "suspend") is True
-    return field_of(manifest, "metadata", "deletionTimestamp") is not None
+    return field_of(manifest, "metadata", "deletionTimestamp") is not None or text_of(condition(item, "Ready"), "status") in ("False", "Unknown")
 
 
 def _node_is_troubled(node: KubernetesObject) -> bool:

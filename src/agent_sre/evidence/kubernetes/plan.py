@@ -2,13 +2,15 @@
 
 | scope                                 | looks at                                                                                              |
 |---------------------------------------|-------------------------------------------------------------------------------------------------------|
-| pod, workload, service, namespace     | everything of the namespace that can explain trouble, the nodes, volumes, Flux, logs                   |
+| pod, workload, service, namespace     | everything of the namespace that can explain trouble, the nodes, volumes, Flux, Argo CD, logs          |
 | the same, namespace unknown           | objects of that name in any namespace, warnings, nodes                                                 |
 | pvc                                   | claims, volumes, storage classes, the namespace's pods and their makers, events, quotas                 |
 | node                                  | nodes, the node's pods, events about nodes                                                             |
 | component                             | its namespace's pods, makers, Services and events, nodes, logs                                         |
 | cluster                               | nodes, kube-system's pods and events, pods that do not run                                             |
 | meta                                  | nothing: the alerting itself is no object of the cluster                                               |
+
+Where other alerts of the incident name other namespaces, the most telling lists of two of them follow.
 
 Labels are untrusted, and they end up in URLs and in commands that people paste: a name that Kubernetes would not allow is not asked for.
 """
@@ -36,6 +38,9 @@ _DNS_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0
 _LOGGING = frozenset({"Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "Service"})
 """Kinds that `kubectl logs` takes."""
 
+MAX_NAMESPACES = 3
+"""Of one incident. An alert storm names dozens, and its cause is in the first few or in none of them."""
+
 _NOT_RUNNING = "status.phase!=Running,status.phase!=Succeeded"
 
 
@@ -61,15 +66,11 @@ class Look:
         where = [] if not resource.namespaced else ["-n", self.namespace] if self.namespace else ["-A"]
         fields = ["--field-selector", self.fields] if self.fields else []
         full = resource.plural if not resource.group else f"{resource.plural}.{resource.group}"
-        return shlex.join(["kubectl", "get", full if _IS_FLUX[self.kind] else resource.plural, *where, *fields, "-o", "yaml"])
+        return shlex.join(["kubectl", "get", full if resource.is_added else resource.plural, *where, *fields, "-o", "yaml"])
 
     def as_query(self) -> Query:
         """The same as the reader sees it."""
         return Query(id="", source=NAME, kind=self.kind, expression=self.command, purpose=self.purpose, language="bash")
-
-
-_IS_FLUX = {plural: resource.group.endswith("fluxcd.io") for plural, resource in RESOURCES.items()}
-"""Whose plurals other controllers use too, so that kubectl needs the group."""
 
 
 def subject_of_incident(incident: Incident) -> Subject:
@@ -79,12 +80,42 @@ def subject_of_incident(incident: Incident) -> Subject:
     return next((alert.subject for alert in incident.alerts if alert.subject.namespace), incident.subject)
 
 
+def subject_of_look(look: Look, incident: Incident) -> Subject:
+    """Whom a look is about: the incident's subject, or the one for whose sake another namespace is looked at."""
+    first = subject_of_incident(incident)
+    if not look.namespace or look.namespace == namespace_of(first):
+        return first
+    return next((other for other in _elsewhere(incident) if namespace_of(other) == look.namespace), first)
+
+
 def looks_of(incident: Incident) -> tuple[Look, ...]:
     """Everything to ask about this incident, the most telling first: there may not be time for all."""
-    subject = subject_of_incident(incident)
-    scope = scope_of(subject, incident.lead.name)
+    own = _looks_at(subject_of_incident(incident), incident.lead.name)
+    if not own:
+        return ()
+    known = {look.command for look in own}
+    others = [look for subject in _elsewhere(incident) for look in _beside(subject, namespace_of(subject)) if look.command not in known]
+    return (*own, *others)
+
+
+def namespace_of(subject: Subject) -> str:
+    """The namespace that a subject is in, or is; empty where that is none that Kubernetes would allow."""
     namespace = subject.name if subject.kind == "Namespace" else subject.namespace
-    namespace = namespace if _DNS_LABEL.fullmatch(namespace) else ""
+    return namespace if _DNS_LABEL.fullmatch(namespace) else ""
+
+
+def _elsewhere(incident: Incident) -> tuple[Subject, ...]:
+    """The subjects of other members in other namespaces, the first of each: the most severe members come first."""
+    found = {namespace_of(subject_of_incident(incident)): incident.subject}
+    for alert in incident.alerts:
+        if scope_of(alert.subject, alert.name) is not Scope.META:
+            found.setdefault(namespace_of(alert.subject), alert.subject)
+    return tuple(subject for namespace, subject in list(found.items())[1:] if namespace)[: MAX_NAMESPACES - 1]
+
+
+def _looks_at(subject: Subject, alert_name: str) -> tuple[Look, ...]:
+    scope = scope_of(subject, alert_name)
+    namespace = namespace_of(subject)
     match scope:
         case Scope.META:
             return ()
@@ -111,6 +142,7 @@ def _namespace(subject: Subject, namespace: str) -> Iterator[Look]:
     yield look("deployments", "wanted against ready replicas, images, probes, environment")
     yield look("replicasets", "which rollouts there were, when, and what each changed")
     yield look("nodes", "whether the nodes are ready, under pressure, cordoned or tainted")
+    yield look("controllerrevisions", "which rollouts StatefulSets and DaemonSets had, and what each changed")
     yield look("services", "what sends traffic to which pods and ports")
     yield look("endpoints", "which pods really get the traffic")
     yield look("statefulsets", "wanted against ready replicas and their claims")
@@ -129,10 +161,29 @@ def _namespace(subject: Subject, namespace: str) -> Iterator[Look]:
     yield Look(kind="namespaces", purpose="whether the namespace is being deleted, and what it enforces", fields=f"metadata.name={namespace}")
     yield look("persistentvolumes", "the volumes behind the claims, and those that are free")
     yield look("storageclasses", "whether the classes exist that the claims want, and how they bind")
-    yield from _flux()
+    yield look("httproutes", "which hosts and paths a Gateway leads to which Services")
+    yield look("virtualservices", "where Istio sends traffic, with which faults, timeouts and retries")
+    yield look("certificates", "which certificates were issued or could not be, and until when they are valid")
+    yield from _gitops()
 
 
-def _flux() -> Iterator[Look]:
+def _beside(subject: Subject, namespace: str) -> Iterator[Look]:
+    """Another namespace of the incident: whether it is in trouble, and what was changed there."""
+    what = describe(subject)
+    for kind, purpose in (
+        ("pods", f"states, restarts and last terminations around {what}, which is in trouble too"),
+        ("events", f"what was complained about around {what}"),
+        ("deployments", f"wanted against ready replicas around {what}"),
+        ("replicasets", f"which rollouts there were around {what}"),
+        ("services", f"what sends traffic to which pods around {what}"),
+        ("endpoints", f"which pods really get the traffic around {what}"),
+        ("configmaps", f"which configuration was written around {what}, by its keys; values are left out"),
+    ):
+        yield Look(kind=kind, purpose=purpose, namespace=namespace)
+
+
+def _gitops() -> Iterator[Look]:
+    yield Look(kind="applications", purpose="which revision Argo CD applied, who started it, whether that worked, and when")
     yield Look(kind="kustomizations", purpose="which revision Flux applied, whether that worked, and when")
     yield Look(kind="helmreleases", purpose="which chart is released, whether that worked, and when")
     yield Look(kind="gitrepositories", purpose="which commit Flux has, and whether it can fetch")

@@ -21,6 +21,13 @@ class Resource:
         """Whether a cluster may lack it: everything outside of the core group."""
         return bool(self.group)
 
+    @property
+    def is_added(self) -> bool:
+        """Whether an add-on brings it. Plurals such as `certificates` are used by several, so kubectl needs the group to know which is meant."""
+        return self.group not in _BUILT_IN
+
+
+_BUILT_IN = frozenset({"", "apps", "autoscaling", "batch", "policy", "discovery.k8s.io", "networking.k8s.io", "storage.k8s.io"})
 
 _ALL = (
     Resource(plural="namespaces", kind="Namespace", namespaced=False),
@@ -31,6 +38,7 @@ _ALL = (
     Resource(plural="replicasets", kind="ReplicaSet", group="apps"),
     Resource(plural="statefulsets", kind="StatefulSet", group="apps"),
     Resource(plural="daemonsets", kind="DaemonSet", group="apps"),
+    Resource(plural="controllerrevisions", kind="ControllerRevision", group="apps"),
     Resource(plural="jobs", kind="Job", group="batch"),
     Resource(plural="cronjobs", kind="CronJob", group="batch"),
     Resource(plural="services", kind="Service"),
@@ -47,6 +55,10 @@ _ALL = (
     Resource(plural="resourcequotas", kind="ResourceQuota"),
     Resource(plural="limitranges", kind="LimitRange"),
     Resource(plural="poddisruptionbudgets", kind="PodDisruptionBudget", group="policy"),
+    Resource(plural="httproutes", kind="HTTPRoute", group="gateway.networking.k8s.io", versions=("v1", "v1beta1")),
+    Resource(plural="virtualservices", kind="VirtualService", group="networking.istio.io", versions=("v1", "v1beta1")),
+    Resource(plural="certificates", kind="Certificate", group="cert-manager.io"),
+    Resource(plural="applications", kind="Application", group="argoproj.io", versions=("v1alpha1",)),
     Resource(plural="kustomizations", kind="Kustomization", group="kustomize.toolkit.fluxcd.io", versions=("v1", "v1beta2")),
     Resource(plural="helmreleases", kind="HelmRelease", group="helm.toolkit.fluxcd.io", versions=("v2", "v2beta2")),
     Resource(plural="gitrepositories", kind="GitRepository", group="source.toolkit.fluxcd.io", versions=("v1", "v1beta2")),

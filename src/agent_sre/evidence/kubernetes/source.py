@@ -21,7 +21,7 @@ from agent_sre.evidence.kubernetes import summaries
 from agent_sre.evidence.kubernetes.client import NAME, SETTING, KubernetesClient, KubernetesSettings, Listing, in_cluster
 from agent_sre.evidence.kubernetes.container_logs import LogSource, containers_to_read, is_own
 from agent_sre.evidence.kubernetes.objects import by_relevance, field_of, is_troubled, labels_of, mapping_of, mappings_of, object_of, text_of
-from agent_sre.evidence.kubernetes.plan import LOGS, Look, looks_of, subject_of_incident
+from agent_sre.evidence.kubernetes.plan import LOGS, Look, looks_of, namespace_of, subject_of_look
 from agent_sre.evidence.kubernetes.resources import RESOURCES
 from agent_sre.evidence.kubernetes.trim import Trimmer
 from agent_sre.evidence.logs.mine import mine
@@ -71,7 +71,7 @@ class KubernetesSource:
         if look is None:
             raise Rejected(f'"{query.expression}" is none of the questions about this incident.')
         began = self._clock.monotonic()
-        subject = subject_of_incident(incident)
+        subject = subject_of_look(look, incident)
         evidence = await (self._logs(query, look, subject) if look.kind == LOGS else self._objects(query, look, subject))
         return replace(evidence, collected_at=self._clock.now(), took=timedelta(seconds=self._clock.monotonic() - began))
 
@@ -123,6 +123,8 @@ class KubernetesSource:
         slices = await self._list(look, "endpointslices")
         if not slices.served:
             return await self._list(look)
+        if len(slices.items) > _FEW:
+            return replace(slices, items=await asyncio.to_thread(as_endpoints, slices.items))
         return replace(slices, items=as_endpoints(slices.items))
 
     async def _kept(self, items: Sequence[Mapping[str, Any]], subject: Subject) -> _Kept:
@@ -237,7 +239,7 @@ def _retrieve(task: asyncio.Task[Listing]) -> None:
 
 def _concerns(item: KubernetesObject, subject: Subject) -> bool:
     """Whether an object of a list over the whole cluster has to do with the subject: volumes that other namespaces have claimed do not."""
-    namespace = subject.name if subject.kind == "Namespace" else subject.namespace
+    namespace = namespace_of(subject)
     return item.kind != "PersistentVolume" or not namespace or text_of(item.manifest, "spec", "claimRef", "namespace") in ("", namespace)
 
 

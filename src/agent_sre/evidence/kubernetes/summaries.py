@@ -90,6 +90,10 @@ def _ready(item: KubernetesObject) -> str:
     return short(f"{text_of(ready, 'reason')}: {text_of(ready, 'message')}")
 
 
+def _application(item: KubernetesObject) -> str:
+    return short(f"{text_of(item.manifest, 'status', 'health', 'status')}, {text_of(item.manifest, 'status', 'sync', 'status')}")
+
+
 def _endpoints(item: KubernetesObject) -> str:
     subsets = mappings_of(item.manifest, "subsets")
     ready, waiting = (sum(len(mappings_of(subset, name)) for subset in subsets) for name in ("addresses", "notReadyAddresses"))
@@ -118,6 +122,8 @@ _WORDS: Mapping[str, Callable[[KubernetesObject], str]] = {
     "Kustomization": _ready,
     "HelmRelease": _ready,
     "GitRepository": _ready,
+    "Certificate": _ready,
+    "Application": _application,
 }
 
 

@@ -1,17 +1,20 @@
 """A manifest made fit to keep: what explains trouble stays, secrets and noise go, and the size is bounded.
 
-    API server, kubectl text ──trimmed──> KubernetesObject.manifest
+    API server, recorded JSON and YAML ──trimmed──> KubernetesObject.manifest
 
-Applied to everything that comes from a cluster, before anything else sees it. What goes: managed fields, the applied configuration that
-kubectl repeats in an annotation, values of ConfigMaps and Secrets (their keys stay), values of Helm releases, environment values and
-arguments that are secrets by their name, whatever looks like a secret, images that a node has cached, and fields that only say a default.
+Applied to every manifest of a cluster, live or recorded, before anything else sees it. What goes: the applied configuration that kubectl
+repeats in an annotation, values of ConfigMaps and Secrets (their keys stay), values of Helm releases, environment values and arguments that
+are secrets by their name, whatever looks like a secret, images that a node has cached, and fields that only say a default. Of the managed
+fields one entry stays, without its fields: who last wrote the object, and when.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -23,7 +26,7 @@ MAX_BYTES = 24_000
 """Of one trimmed manifest, as JSON. A pod with three containers takes 3 to 5 KB."""
 
 _MAX_TEXT = 1_000
-_MAX_ITEMS = 100
+_MAX_ITEMS = 200
 _MAX_DEPTH = 24
 _MAX_ANNOTATION = 300
 
@@ -31,23 +34,29 @@ _TOP = (
     "apiVersion", "kind", "metadata", "involvedObject", "type", "reason", "message", "count", "firstTimestamp", "lastTimestamp", "source",
     "reportingComponent", "action", "status", "subsets", "addressType", "ports", "endpoints", "spec", "data", "stringData", "binaryData",
     "immutable", "imagePullSecrets", "secrets", "automountServiceAccountToken", "provisioner", "reclaimPolicy", "volumeBindingMode",
-    "allowVolumeExpansion", "parameters", "mountOptions", "allowedTopologies",
+    "allowVolumeExpansion", "parameters", "mountOptions", "allowedTopologies", "revision", "roleRef",
+    "subjects", "rules", "webhooks", "value", "globalDefault", "handler",
 )  # fmt: skip
 """Fields of an object that are kept, in the order in which the room is given away: who it is and how it is before what it should be."""
 
 _METADATA = (
     "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "ownerReferences", "labels",
-    "annotations", "finalizers",
+    "annotations", "finalizers", "managedFields",
 )  # fmt: skip
+"""All that is kept of the metadata."""
 
 _VALUES = frozenset({"data", "stringData", "binaryData"})
 """Top-level fields whose values may be secrets, whatever the kind: only their keys are kept."""
 
-_NOISE = frozenset({"managedFields", "selfLink", "terminationMessagePath", "terminationMessagePolicy", "enableServiceLinks", "preemptionPolicy"})
+_TEMPLATES = frozenset({"ControllerRevision"})
+"""Kinds whose `data` is the pod template of a revision, and no configuration."""
+
+_NOISE = frozenset({"selfLink", "terminationMessagePath", "terminationMessagePolicy", "enableServiceLinks", "preemptionPolicy"})
 _NOISE_BY_KIND = {
     "Node": frozenset({"images", "volumesInUse", "volumesAttached"}),
     "HelmRelease": frozenset({"values"}),
     "Kustomization": frozenset({"substitute"}),
+    "Application": frozenset({"resources", "values", "valuesObject"}),
 }
 _NOISY_ANNOTATIONS = frozenset({"kubectl.kubernetes.io/last-applied-configuration", "control-plane.alpha.kubernetes.io/leader"})
 
@@ -57,7 +66,9 @@ _SECRET_NAME = re.compile(
     r"(?i)passw|passphrase|(?:^|[_.-])pwd|secret|credential|token|api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key|encryption[_-]?key"
     r"|(?:^|[_.-])(?:auth|dsn|salt|jwt)$"
 )
-_HARMLESS_NAME = re.compile(r"(?i)[_.-](?:ur[il]|host(?:name)?|port|addr(?:ess)?|endpoint|service|file|path|dir|ttl|name|namespace|enabled|timeout)$")
+_HARMLESS_NAME = re.compile(
+    r"(?i)[_.-](?:ur[il]|host(?:name)?|port|addr(?:ess)?|endpoint|service|file|path|dir|ttl|name|namespace|enabled|expiry|timeout)$"
+)
 """`TOKEN_URL` says where a token comes from. Wrong addresses are what reports are about, and a password inside one is found by `redact`."""
 
 _SECRET_FIELDS = frozenset(
@@ -65,7 +76,9 @@ _SECRET_FIELDS = frozenset(
 )
 """Fields that hold a secret wherever they stand, in lower case: parameters of a storage class, specifications of operators."""
 
-_MASKED = "<secret>"
+_FLAG = re.compile(r"(?<= )(--?[A-Za-z][\w.-]*)( +|=)(?!-)(\S+)")
+
+MASKED = "<secret>"
 
 Json = dict[str, Any]
 
@@ -74,7 +87,8 @@ def trimmed(manifest: Mapping[str, Any]) -> Json:
     """The manifest without noise and secrets, at most MAX_BYTES of JSON; what does not fit is missing. Never raises, whatever the shapes.
 
     Keys of ConfigMaps and Secrets stay with None in place of the value. An Event that only has the newer fields (eventTime, series) gets
-    the ones of core/v1 (firstTimestamp, lastTimestamp, count), so that all events can be read alike.
+    the ones of core/v1 (firstTimestamp, lastTimestamp, count), so that all events can be read alike. `metadata.managedFields` has the newest
+    entry alone: `[{"manager": …, "operation": …, "time": …}]`, of those that did not write the status.
     """
     return Trimmer().trim(manifest)
 
@@ -90,11 +104,13 @@ class Trimmer:
     def trim(self, manifest: Mapping[str, Any]) -> Json:
         """See `trimmed`."""
         kind = manifest.get("kind")
+        kind = kind if isinstance(kind, str) else ""
         self._room = MAX_BYTES - 2
-        self._noise = _NOISE | _NOISE_BY_KIND.get(kind if isinstance(kind, str) else "", frozenset())
+        self._noise = _NOISE | _NOISE_BY_KIND.get(kind, frozenset())
         if kind == "Event":
             manifest = _as_core_event(manifest)
-        kept = ((name, _keys_only(manifest[name]) if name in _VALUES else manifest[name]) for name in _TOP if name in manifest)
+        values = frozenset() if kind in _TEMPLATES else _VALUES
+        kept = ((name, _keys_only(manifest[name]) if name in values else manifest[name]) for name in _TOP if name in manifest)
         return self._mapping((name, _metadata(value) if name == "metadata" else value) for name, value in kept)
 
     def _mapping(self, items: Iterable[tuple[Any, Any]], depth: int = 0) -> Json:
@@ -116,7 +132,7 @@ class Trimmer:
 
     def _value(self, value: Any, depth: int, name: str) -> Any:
         if isinstance(value, str):
-            text, size = self._text(_MASKED if value and name.lower() in _SECRET_FIELDS else value, _MAX_TEXT)
+            text, size = self._text(MASKED if value and name.lower() in _SECRET_FIELDS else value, _MAX_TEXT)
             self._room -= size
             return text
         if value is None or isinstance(value, bool):
@@ -127,6 +143,8 @@ class Trimmer:
             fit = math.isfinite(value) and abs(value) < 2**63
             self._room -= len(repr(value)) if fit else 4
             return value if fit else None
+        if isinstance(value, date):  # YAML's own idea of an unquoted time; a datetime is a date
+            return self._value(value.isoformat().replace("+00:00", "Z" if isinstance(value, datetime) else ""), depth, name)
         self._room -= 2
         if depth >= _MAX_DEPTH:
             return None
@@ -162,6 +180,7 @@ class Trimmer:
         return known
 
 
+@lru_cache(maxsize=8_192)
 def is_secret_name(name: str) -> bool:
     """Whether a variable, a flag or a key of this name usually holds a secret."""
     return bool(_SECRET_NAME.search(name)) and not _HARMLESS_NAME.search(name)
@@ -175,23 +194,35 @@ def _metadata(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     kept = {name: value[name] for name in _METADATA if name in value}
+    if written := _last_written(kept.pop("managedFields", None)):
+        kept["managedFields"] = written
     annotations = kept.get("annotations")
     if isinstance(annotations, Mapping):
         kept["annotations"] = {name: _annotation(name, text) for name, text in annotations.items() if name not in _NOISY_ANNOTATIONS}
     return kept
 
 
+def _last_written(entries: Any) -> list[Json]:
+    """Who last changed what the object should be, and when. Who writes its status does so all the time, and changes nothing."""
+    times = [
+        {name: entry[name] for name in ("manager", "operation", "time") if isinstance(entry.get(name), str)}
+        for entry in (entries if isinstance(entries, list | tuple) else ())
+        if isinstance(entry, Mapping) and isinstance(entry.get("time"), str) and entry.get("subresource") != "status"
+    ]
+    return sorted(times, key=lambda entry: entry["time"])[-1:]  # RFC 3339 in UTC sorts as text
+
+
 def _annotation(name: object, text: object) -> object:
     if isinstance(name, str) and is_secret_name(name):
-        return _MASKED
+        return MASKED
     return clean(redact(text[:4_000]), _MAX_ANNOTATION) if isinstance(text, str) else text
 
 
 def _masked(name: str, values: list[Any] | tuple[Any, ...]) -> Iterable[Any]:
-    if name == "env":
+    if name in ("env", "parameters"):  # the latter: of a chart, in an Application of Argo CD
         return (_masked_variable(value) for value in values)
     if name in ("args", "command"):
-        return _masked_arguments(values)
+        return masked_arguments(values)
     if name in ("volumes", "volumeMounts"):
         return (value for value in values if not (isinstance(value, Mapping) and str(value.get("name", "")).startswith(_OWN_TOKEN)))
     return values
@@ -199,23 +230,30 @@ def _masked(name: str, values: list[Any] | tuple[Any, ...]) -> Iterable[Any]:
 
 def _masked_variable(variable: Any) -> Any:
     if isinstance(variable, Mapping) and variable.get("value") and is_secret_name(str(variable.get("name", ""))):
-        return {**variable, "value": _MASKED}
+        return {**variable, "value": MASKED}
     return variable
 
 
-def _masked_arguments(arguments: list[Any] | tuple[Any, ...]) -> Iterable[Any]:
-    """`--db-password x` and `--db-password=x` lose the x; `redact` finds the rest."""
+def masked_arguments(arguments: Sequence[Any]) -> Iterator[Any]:
+    """`--db-password x` and `--db-password=x` lose the x, inside of one text (`sh -c "migrate --db-password x"`) too; `redact` finds the rest."""
     secret = False
     for argument in arguments:
         flag, equals, _ = argument.partition("=") if isinstance(argument, str) else ("", "", "")
-        named = flag.startswith("-") and is_secret_name(flag)
+        named = flag.startswith("-") and " " not in flag and is_secret_name(flag)
         if secret and not flag.startswith("-"):
-            yield _MASKED
+            yield MASKED
         elif named and equals:
-            yield f"{flag}={_MASKED}"
+            yield f"{flag}={MASKED}"
         else:
-            yield argument
+            yield masked_flags(argument) if isinstance(argument, str) else argument
         secret = named and not equals
+
+
+def masked_flags(text: str) -> str:
+    """A command line without the values of flags that are secrets by their name."""
+    if " -" not in text:
+        return text
+    return _FLAG.sub(lambda match: f"{match[1]}{match[2]}{MASKED}" if is_secret_name(match[1]) else match[0], text)
 
 
 def _as_core_event(event: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -228,4 +266,5 @@ def _as_core_event(event: Mapping[str, Any]) -> Mapping[str, Any]:
     count = event.get("count") or series.get("count") or 1
     about = event.get("involvedObject", event.get("regarding"))
     message = event.get("message", event.get("note", ""))
-    return {**event, "firstTimestamp": first, "lastTimestamp": last, "count": count, "involvedObject": about, "message": message}
+    made_of = {"firstTimestamp": first, "lastTimestamp": last, "count": count, "involvedObject": about, "message": message}
+    return {**event, **{name: value for name, value in made_of.items() if value is not None}}

@@ -17,9 +17,10 @@ from typing import Protocol, TypeVar
 from urllib.parse import urlencode
 
 from agent_sre.alert.subject import describe
+from agent_sre.evidence.changes import LOOKED_BACK, summary_of
 from agent_sre.evidence.evidence import Data, Dependency, Evidence, Fact, MetricSeries, Query, Window
 from agent_sre.evidence.numbers import format_beside, format_number
-from agent_sre.evidence.prometheus import builder, edges, promql, siblings, signals, workload
+from agent_sre.evidence.prometheus import builder, changed, edges, promql, siblings, signals, workload
 from agent_sre.evidence.prometheus import labels as words
 from agent_sre.evidence.prometheus.builder import Matcher, NotPromQL
 from agent_sre.evidence.prometheus.client import PrometheusClient, QueryResult, Series
@@ -28,6 +29,7 @@ from agent_sre.evidence.prometheus.edges import EdgeAsk, Figure
 from agent_sre.evidence.prometheus.movement import Movement, movement
 from agent_sre.evidence.prometheus.promql import Term
 from agent_sre.evidence.prometheus.signals import Ask, Reach
+from agent_sre.evidence.series_changes import changes_in_series
 from agent_sre.incident.incident import MemberAlert
 from agent_sre.kit.clock import Clock
 from agent_sre.kit.errors import AgentSREError, Rejected, Unavailable
@@ -35,8 +37,8 @@ from agent_sre.kit.text import one_line
 
 _T = TypeVar("_T")
 
-SIBLINGS, WORKLOAD, DEPENDENCIES = "siblings", "workload", "dependencies"
-KINDS = (WORKLOAD, SIBLINGS, *signals.SIGNALS, DEPENDENCIES)
+SIBLINGS, WORKLOAD, DEPENDENCIES, CHANGES = "siblings", "workload", "dependencies", "changes"
+KINDS = (WORKLOAD, SIBLINGS, *signals.SIGNALS, DEPENDENCIES, CHANGES)
 """In the order in which they are asked: cheap ones first."""
 
 MAX_POINTS = 240
@@ -63,7 +65,7 @@ PATIENCE = timedelta(seconds=0.7)
 
 CALLS: Mapping[str, int] = {
     WORKLOAD: 8, SIBLINGS: 18, signals.LATENCY: 4, signals.TRAFFIC: 2, signals.ERRORS: 4, signals.SATURATION: 8, signals.CPU: 2,
-    signals.MEMORY: 2, signals.NETWORK: 4, DEPENDENCIES: 6,
+    signals.MEMORY: 2, signals.NETWORK: 4, DEPENDENCIES: 6, CHANGES: 7,
 }  # fmt: skip
 """The most calls that one question may make, discovery aside."""
 
@@ -111,11 +113,13 @@ def questions(member: MemberAlert, now: datetime) -> tuple[Query, ...]:
         signals.MEMORY: ("memory of", "how much memory is used by", "and its neighbours"),
         signals.NETWORK: ("network traffic of", "how much goes over the network at", "and its neighbours"),
         DEPENDENCIES: ("calls around", "who calls whom around", "how often, how slowly and with how many failures"),
+        CHANGES: ("changes around", "what was rolled out, scaled or cordoned around", "in the day before, as far as metrics tell"),
     }
+    windows = {CHANGES: change_window(member.starts_at, now)}
     return tuple(
         Query(
             id="", source="prometheus", kind=kind, expression=f"{what} {subject}", purpose=f"{before} {subject} {after}".replace("  ", " "),
-            window=window, fingerprint=member.fingerprint,
+            window=windows.get(kind, window), fingerprint=member.fingerprint,
         )
         for kind, (what, before, after) in purposes.items()
     )  # fmt: skip
@@ -124,7 +128,16 @@ def questions(member: MemberAlert, now: datetime) -> tuple[Query, ...]:
 def wide_window(starts_at: datetime, now: datetime) -> Window:
     """From four hours before the likeliest onset until now, at most a day in all and at most 240 points."""
     end = now.replace(microsecond=0)
-    start = max(min(starts_at, end) - HISTORY - timedelta(minutes=30), end - LONGEST)
+    return _points_of(max(min(starts_at, end) - HISTORY - timedelta(minutes=30), end - LONGEST), end)
+
+
+def change_window(starts_at: datetime, now: datetime) -> Window:
+    """From a day before the alert until now, at most two days in all and at most 240 points: a change is dated to some minutes."""
+    end = now.replace(microsecond=0)
+    return _points_of(max(min(starts_at, end) - LOOKED_BACK, end - 2 * LOOKED_BACK), end)
+
+
+def _points_of(start: datetime, end: datetime) -> Window:
     span = (end - start).total_seconds()
     step = max(15.0, 5 * math.ceil(span / (MAX_POINTS - 1) / 5))
     return Window(start=end - timedelta(seconds=step * math.ceil(span / step)), end=end, step=timedelta(seconds=step))
@@ -185,6 +198,8 @@ class Explorer:
             return await self._workload(look, ground, catalogue)
         own = words.names_of(member.subject)
         reach = Reach(namespace=ground.namespace, matchers=ground.matchers, window=max(RATE_WINDOW, look.window.step), own=own)
+        if look.query.kind == CHANGES:
+            return await self._changes(look, ground, catalogue)
         if look.query.kind == DEPENDENCIES:
             return await self._dependencies(look, ground, catalogue, reach)
         return await self._signal(look, ground, catalogue, reach)
@@ -336,6 +351,20 @@ class Explorer:
         kept = tuple(one.fact for one in facts[:MAX_FACTS])
         shown = tuple(_kept(one, workload.RESTARTS) for one in curves[:MAX_CURVES])
         return look.evidence((*kept, *shown), line, ran=ran, truncated=len(facts) > len(kept) or len(curves) > len(shown))
+
+    # Changes
+
+    async def _changes(self, look: _Look, ground: Ground, catalogue: Catalogue) -> Evidence:
+        asked = changed.queries(catalogue.names, catalogue.seen, ground, words.names_of(look.member.subject))
+        if not asked.now and not asked.over:
+            return look.evidence((), f"no metric in {_ground(ground)} tells of rollouts, scaling or versions")
+        calls = [*(partial(look.query_at, text, look.window.end) for text in asked.now), *(partial(look.query_over, text) for text in asked.over)]
+        answers = await look.gathered(calls)
+        series = [MetricSeries(labels=one.labels, points=tuple(one.points)) for answer in answers if answer for one in answer.series]
+        start = look.member.starts_at - LOOKED_BACK
+        found = await asyncio.to_thread(partial(changes_in_series, series, window_start=start, now=look.window.end))
+        ran = replace(look.query, expression=(*asked.over, *asked.now)[0], language="promql")
+        return look.evidence(found, summary_of(found, look.member.starts_at, LOOKED_BACK), ran=ran)
 
     # Dependencies
 

@@ -84,7 +84,7 @@ def queries(names: Collection[str], namespace: str, label: str, own: frozenset[s
     if states := STATES & set(names):
         found.append(f"{select('', (one_of('__name__', states), here))} == 1")
     if (resources := set(RESOURCES) & set(names)) and own:
-        found.append(select("", (one_of("__name__", resources), here, pods_of(_pod_label(label), own))))
+        found.append(select("", (one_of("__name__", resources), here, pods_of(pod_label(label), own))))
     if set(VOLUMES) <= set(names):
         here = equals("namespace", namespace)  # the kubelet's word; its scrape never takes it
         used, size = (aggregate("max", ("namespace", "persistentvolumeclaim"), select(volume, (here,))) for volume in VOLUMES)
@@ -99,7 +99,7 @@ def history(names: Collection[str], namespace: str, label: str, own: frozenset[s
     if available := set(AVAILABLE) & set(names):
         found.append(select("", (one_of("__name__", available), *here)))
     if RESTARTS in names and own:
-        pod = _pod_label(label)
+        pod = pod_label(label)
         container = "exported_container" if pod == "exported_pod" else "container"
         found.append(aggregate("sum", (label, pod, container), select(RESTARTS, (*here, pods_of(pod, own)))))
     return tuple(found)
@@ -287,7 +287,8 @@ def _resources(known: Known, subject: Subject) -> Iterator[Told]:
             yield _fact(name, text, is_own(labels, subject), False, pod=pod, container=container, resource=resource, amount=value)
 
 
-def _pod_label(namespace_label: str) -> str:
+def pod_label(namespace_label: str) -> str:
+    """What kube-state-metrics calls a pod where it calls the namespace this."""
     return "exported_pod" if namespace_label == "exported_namespace" else "pod"
 
 
