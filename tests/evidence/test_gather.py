@@ -92,6 +92,41 @@ async def test_a_hanging_source_costs_the_deadline_once_and_only_its_own_answers
     assert hanging.in_flight == 0
 
 
+async def test_a_source_s_own_deadline_ends_it_earlier_never_later_and_is_named_in_its_gap() -> None:
+    sources = [ScriptedSource(name, ("a",), lambda _: "hang") for name in ("short", "long", "none")]
+    own = {"short": timedelta(seconds=0.02), "long": timedelta(hours=1), "none": timedelta(0)}
+    arrived: list[str] = []
+    async with asyncio.timeout(5):
+        found = await gather(
+            an_incident(),
+            sources,
+            clock=FakeClock(NOW),
+            deadline=SOON,
+            deadline_by_source=own,
+            on_result=lambda result: arrived.append(result.query.source),
+        )
+    assert arrived[0] == "short"
+    assert [gap.detail for gap in found.gaps] == [
+        "short did not answer within 20 ms.",
+        "long did not answer within 100 ms.",
+        "none did not answer within 100 ms.",
+    ]
+
+
+async def test_the_plan_is_told_before_the_first_result_and_each_result_as_it_arrives() -> None:
+    told: list[object] = []
+    sources = [ScriptedSource("x", ("a", "b")), NotConfigured("loki", "LOKI_URL")]
+    await gather(
+        an_incident(),
+        sources,
+        clock=FakeClock(NOW),
+        on_plan=lambda questions: told.append(len(questions)),
+        on_result=lambda result: told.append(result.query.id),
+    )
+    assert told[0] == 3
+    assert sorted(map(str, told[1:])) == ["E01", "E02", "E03"]
+
+
 async def test_sources_run_side_by_side_with_at_most_five_queries_each() -> None:
     gate = asyncio.Event()
     entered: list[str] = []

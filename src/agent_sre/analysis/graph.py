@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any, TypedDict
@@ -33,6 +33,7 @@ from agent_sre.analysis.markdown import to_markdown
 from agent_sre.analysis.prompts import SYSTEM_PROMPTS, incident_prompt, text_prompt
 from agent_sre.analysis.rules import rules_analysis, text_analysis
 from agent_sre.analysis.verdict import Verdict, read_verdict, verdict_schema
+from agent_sre.evidence.board import Board
 from agent_sre.evidence.derived import with_changes
 from agent_sre.evidence.evidence import EvidenceSource
 from agent_sre.evidence.gather import Circuits, gather
@@ -73,6 +74,8 @@ class Tools:
     playbooks: Sequence[Playbook]
     model: LanguageModel
     gather_deadline: timedelta
+    deadline_by_source: Mapping[str, timedelta]
+    board: Board
     model_budget: Budget
 
 
@@ -98,14 +101,32 @@ class ModelAnswer:
 
 
 async def gather_node(state: State, runtime: Runtime[Context]) -> State:
-    """Asks all sources side by side and keeps what they say, gaps included."""
+    """Asks all sources side by side and keeps what they say, gaps included. Until the report is there, the board shows what has come.
+
+    What an attempt has stored that was killed before its checkpoint is taken as it is: the evidence of a run never changes, so a report that
+    was published over it cannot come to cite something else.
+    """
     context, tools = runtime.context, runtime.context.tools
     started = tools.clock.monotonic()
     if context.incident is None:
         return {"evidence_count": 0, "gap_count": 0}
-    found = await gather(context.incident, tools.sources, clock=tools.clock, deadline=tools.gather_deadline, circuits=tools.circuits)
-    found = await asyncio.to_thread(with_changes, found, context.incident, tools.clock.now())
-    await tools.store.write(lambda connection: save_evidence(connection, state["run_id"], found))
+    run_id = state["run_id"]
+    found = await tools.store.read(lambda connection: load_evidence(connection, run_id))
+    if not found.items and not found.gaps:
+        attempt = tools.board.begin(run_id, context.incident.id, tools.clock.now())
+        found = await gather(
+            context.incident,
+            tools.sources,
+            clock=tools.clock,
+            deadline=tools.gather_deadline,
+            deadline_by_source=tools.deadline_by_source,
+            circuits=tools.circuits,
+            on_plan=attempt.asks,
+            on_result=attempt.got,
+        )
+        found = await asyncio.to_thread(with_changes, found, context.incident, tools.clock.now())
+        gathered = found
+        await tools.store.write(lambda connection: save_evidence(connection, run_id, gathered))
     return {
         "evidence_count": len(found.items),
         "gap_count": len(found.gaps),
@@ -144,6 +165,7 @@ async def diagnose_node(state: State, runtime: Runtime[Context]) -> State:
     await tools.store.write(save)
     if context.publish is not None:
         await context.publish(analysis)
+    tools.board.end(run_id)  # the report has it all
     return {"timings": timings}
 
 
