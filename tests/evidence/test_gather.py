@@ -115,7 +115,7 @@ async def test_a_source_s_own_deadline_ends_it_earlier_never_later_and_is_named_
 
 async def test_the_plan_is_told_before_the_first_result_and_each_result_as_it_arrives() -> None:
     told: list[object] = []
-    sources = [ScriptedSource("x", ("a", "b")), NotConfigured("loki", "LOKI_URL")]
+    sources: list[EvidenceSource] = [ScriptedSource("x", ("a", "b")), NotConfigured("loki", "LOKI_URL")]
     await gather(
         an_incident(),
         sources,

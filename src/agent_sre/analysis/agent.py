@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from agent_sre.alert.alert import Alert, AlertStatus, fingerprint_of
 from agent_sre.analysis import environment
 from agent_sre.analysis.analysis import Analysis
-from agent_sre.analysis.artifacts import drop_artifacts, load_artifact
+from agent_sre.analysis.artifacts import drop_artifacts, load_analysis
 from agent_sre.analysis.llm.model import Budget, LanguageModel
 from agent_sre.analysis.rules import incident_of
 from agent_sre.evidence.board import Board
@@ -219,7 +219,7 @@ class Agent:
         await self._store.write(lambda connection: drop_artifacts(connection, run_id))
 
     async def _analysis(self, run_id: str) -> Analysis | None:
-        return await self._store.read(lambda connection: load_artifact(connection, run_id, "analysis", Analysis))
+        return await self._store.read(lambda connection: load_analysis(connection, run_id, "analysis"))
 
     async def _incident(self, given: Mapping[str, Any]) -> Incident | None:
         incident_id = given.get("incident_id")

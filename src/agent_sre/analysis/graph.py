@@ -27,7 +27,16 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from agent_sre.analysis.analysis import Analysis, Recommendation
-from agent_sre.analysis.artifacts import load_artifact, load_evidence, save_artifact, save_evidence
+from agent_sre.analysis.artifacts import (
+    load_analysis,
+    load_artifact,
+    load_diagnosis,
+    load_evidence,
+    save_analysis,
+    save_artifact,
+    save_diagnosis,
+    save_evidence,
+)
 from agent_sre.analysis.llm.model import Budget, Completion, LanguageModel, ModelFailed
 from agent_sre.analysis.markdown import to_markdown
 from agent_sre.analysis.prompts import SYSTEM_PROMPTS, incident_prompt, text_prompt
@@ -150,7 +159,7 @@ async def diagnose_node(state: State, runtime: Runtime[Context]) -> State:
             now=tools.clock.now(),
             playbooks=tools.playbooks,
         )
-        await tools.store.write(lambda connection: save_artifact(connection, run_id, "rules", Analysis, analysis))
+        await tools.store.write(lambda connection: save_analysis(connection, run_id, "rules", analysis))
         return {"timings": {"diagnose": tools.clock.monotonic() - started}}
     evidence = await tools.store.read(lambda connection: load_evidence(connection, run_id))
     playbook = playbook_for(incident.lead.name, tools.playbooks)
@@ -159,8 +168,8 @@ async def diagnose_node(state: State, runtime: Runtime[Context]) -> State:
     analysis = rules_analysis(incident, diagnosis, playbook, author_note=WAITING_FOR_MODEL, timings=timings, now=tools.clock.now())
 
     def save(connection: Any) -> None:
-        save_artifact(connection, run_id, "diagnosis", Diagnosis, diagnosis)
-        save_artifact(connection, run_id, "rules", Analysis, analysis)
+        save_diagnosis(connection, run_id, diagnosis)
+        save_analysis(connection, run_id, "rules", analysis)
 
     await tools.store.write(save)
     if context.publish is not None:
@@ -180,7 +189,7 @@ async def analyze_node(state: State, runtime: Runtime[Context]) -> State:
         if context.incident is None:
             answer = await _answer_text(state, context)
         else:
-            diagnosis = await tools.store.read(lambda connection: load_artifact(connection, run_id, "diagnosis", Diagnosis))
+            diagnosis = await tools.store.read(lambda connection: load_diagnosis(connection, run_id))
             rules = await _rules_of(tools, run_id)
             answer = await _choose(context, context.incident, diagnosis, rules.recommendations)
     except ModelFailed as failure:
@@ -222,7 +231,7 @@ async def format_response_node(state: State, runtime: Runtime[Context]) -> State
         analysis = _with_model(analysis, answer.completion, answer.verdict)
     if answer.completion is None or context.incident is not None:
         analysis = replace(analysis, markdown=to_markdown(analysis))
-    await tools.store.write(lambda connection: save_artifact(connection, run_id, "analysis", Analysis, analysis))
+    await tools.store.write(lambda connection: save_analysis(connection, run_id, "analysis", analysis))
     return {"author": analysis.author}
 
 
@@ -282,7 +291,7 @@ def _with_model(analysis: Analysis, completion: Completion, verdict: Verdict | N
 
 
 async def _rules_of(tools: Tools, run_id: str) -> Analysis:
-    rules = await tools.store.read(lambda connection: load_artifact(connection, run_id, "rules", Analysis))
+    rules = await tools.store.read(lambda connection: load_analysis(connection, run_id, "rules"))
     if rules is None:
         raise LookupError(f"run {run_id} has no diagnosis: its rows were removed while it ran")
     return rules

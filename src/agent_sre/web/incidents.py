@@ -45,7 +45,7 @@ def incidents_router(*, store: Store, clock: Clock, board: Board) -> APIRouter:
 
         def look(connection: Connection) -> tuple[list[tuple[Incident, Report | None]], dict[str, int]]:
             found = incident_store.load_incidents(connection, incident_store.list_incident_ids(connection, wanted))
-            return [(item, latest_report(connection, item.id)) for item in found], incident_store.counts_by_status(connection)
+            return [(item, latest_report(connection, item.id, with_evidence=False)) for item in found], incident_store.counts_by_status(connection)
 
         found, counts = await store.read(look)
         more, shown = len(found) > limit, found[:limit]
