@@ -8,12 +8,13 @@ one of its own.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from agent_sre.evidence import metrics, off
-from agent_sre.evidence.evidence import Evidence, EvidenceSet, EvidenceSource, Gap, Query
+from agent_sre.evidence.evidence import Evidence, EvidenceSet, EvidenceSource, Gap, MetricSeries, Query
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.clock import Clock
 from agent_sre.kit.durations import readable
@@ -165,10 +166,23 @@ class _Run:
             return Gap(query=query, reason=error.reason, detail=str(error))
         self.circuits.answered(source.name)
         metrics.answered(source.name, self._since(began) or timedelta(0))
-        return evidence
+        return _finite(evidence)
 
     def _since(self, began: float | None) -> timedelta | None:
         return None if began is None else timedelta(seconds=self.clock.monotonic() - began)
+
+
+def _finite(evidence: Evidence) -> Evidence:
+    """The answer without points that are no numbers: JSON has no word for them, so a store that took one could never give it back."""
+    if all(math.isfinite(value) for data in evidence.data if isinstance(data, MetricSeries) for _, value in data.points):
+        return evidence
+    return replace(
+        evidence,
+        data=tuple(
+            replace(data, points=tuple(point for point in data.points if math.isfinite(point[1]))) if isinstance(data, MetricSeries) else data
+            for data in evidence.data
+        ),
+    )
 
 
 def _plan(source: EvidenceSource, incident: Incident, clock: Clock) -> Sequence[Query | Gap]:
