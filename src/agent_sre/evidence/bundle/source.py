@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Any
 
 import orjson
 
@@ -23,6 +22,8 @@ from agent_sre.evidence.bundle.kinds import KIND_BY_NAME, kind_of_word, plural_o
 from agent_sre.evidence.bundle.logs import patterns_of
 from agent_sre.evidence.bundle.openmetrics import NAME as METRIC
 from agent_sre.evidence.evidence import Data, Evidence, Fact, KubernetesObject, LogPattern, MetricSeries, Query, SourceHealth, Window
+from agent_sre.evidence.kubernetes.objects import is_troubled
+from agent_sre.evidence.kubernetes.summaries import summary_of
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.durations import readable
 from agent_sre.kit.errors import BadInput, Rejected
@@ -135,12 +136,14 @@ class BundleSource:
         kind = kind_of_word(query.kind)
         items = self.bundle.objects.get(kind.kind if kind else query.kind, ())
         items = items or next((found for name, found in self.bundle.objects.items() if plural_of(name) == query.kind), ())
-        return self._of_objects(query, incident, items, query.kind)
+        return self._of_objects(query, incident, items, summary_of(query.kind, items, len(items)))
 
     def _manifests(self, query: Query, incident: Incident) -> Evidence:
-        return self._of_objects(query, incident, self.bundle.manifests, "applied manifests: the desired state, not what is")
+        items = self.bundle.manifests
+        summary = f"{len(items)} applied manifests: the desired state, not what is" if items else "no applied manifests"
+        return self._of_objects(query, incident, items, summary)
 
-    def _of_objects(self, query: Query, incident: Incident, items: Sequence[KubernetesObject], name: str) -> Evidence:
+    def _of_objects(self, query: Query, incident: Incident, items: Sequence[KubernetesObject], summary: str) -> Evidence:
         ranked = sorted(items, key=lambda item: _distance(item, incident.subject))
         kept: list[KubernetesObject] = []
         left = MAX_OBJECT_BYTES
@@ -149,9 +152,6 @@ class BundleSource:
             if left < 0 and kept:
                 break
             kept.append(item)
-        unwell = sum(1 for item in items if is_unwell(item))
-        trouble = "warnings" if query.kind == "events" else "in trouble"
-        summary = f"{len(items)} {name}" + (f", {unwell} of them {trouble}" if unwell else "") if items else f"no {name}"
         return self._evidence(query, incident, kept, summary, truncated=len(kept) < len(items))
 
     def _series(self, query: Query, incident: Incident) -> Evidence:
@@ -304,35 +304,7 @@ def _distance(item: KubernetesObject, subject: Subject) -> tuple[bool, bool, boo
     about = item.manifest.get("involvedObject") if item.kind == "Event" else None
     name = str(about.get("name", "")) if isinstance(about, Mapping) else item.name
     named = any(name == other or name.startswith(f"{other}-") for other in names)
-    return (not named, not is_unwell(item), item.namespace not in ("", subject.namespace), item.namespace, item.name)
-
-
-def is_unwell(item: KubernetesObject) -> bool:
-    """Whether an object's own status says that something is not as it should be. Good enough to sort by; it finds no causes."""
-    manifest = item.manifest
-    if item.kind == "Event":
-        return manifest.get("type") == "Warning"
-    status = manifest.get("status")
-    if not isinstance(status, Mapping):
-        return False
-    if status.get("phase") in ("Pending", "Failed", "Unknown", "Lost", "Released"):
-        return True
-    if isinstance(missing := status.get("unavailableReplicas"), int) and missing > 0:
-        return True
-    containers = status.get("containerStatuses")
-    if status.get("phase") != "Succeeded" and any(isinstance(one, Mapping) and one.get("ready") is False for one in _list(containers)):
-        return True
-    conditions = [one for one in _list(status.get("conditions")) if isinstance(one, Mapping)]
-    good = ("Ready", "Available", "ContainersReady", "Initialized", "PodScheduled")
-    return any(
-        (one.get("type") in good and one.get("status") in ("False", "Unknown"))
-        or (str(one.get("type")).endswith("Pressure") and one.get("status") == "True")
-        for one in conditions
-    )
-
-
-def _list(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else ()
+    return (not named, not is_troubled(item), item.namespace not in ("", subject.namespace), item.namespace, item.name)
 
 
 def _nearest(series_by_name: Mapping[str, tuple[MetricSeries, ...]], incident: Incident) -> list[MetricSeries]:
