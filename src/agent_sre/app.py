@@ -23,6 +23,7 @@ from agent_sre.config.config import Config
 from agent_sre.evidence.alert_source import AlertSource
 from agent_sre.evidence.alertmanager.client import AlertmanagerClient
 from agent_sre.evidence.alertmanager.source import AlertmanagerSource
+from agent_sre.evidence.board import Board
 from agent_sre.evidence.evidence import EvidenceSet, EvidenceSource
 from agent_sre.evidence.history import HistorySource
 from agent_sre.evidence.kubernetes.source import KubernetesSource, kubernetes_source
@@ -150,6 +151,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
     loki_source = LokiSource(loki, clock) if loki else NotConfigured("loki", "LOKI_URL")
     outside: Sequence[OutsideSource] = (alertmanager_source, prometheus_source, kubernetes, loki_source) if sources is None else sources
     evidence: Sequence[EvidenceSource] = (AlertSource(clock), HistorySource(store, clock), *outside)
+    board = Board()
     agent = Agent(
         store=store,
         clock=clock,
@@ -158,6 +160,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         model=model,
         budget=Budget(total=config.ollama.total, max_output_tokens=config.ollama.max_output_tokens),
         settings=config.agent,
+        board=board,
     )
     worker = Worker(
         store=store,
@@ -216,7 +219,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
                 service=config.server.service,
                 counters=counters,
             ),
-            incidents_router(store=store, clock=clock),
+            incidents_router(store=store, clock=clock, board=board),
             chat_router(agent=agent, store=store, clock=clock, settings=config.inbox, service=config.server.service),
         ),
         health=health,

@@ -92,7 +92,7 @@ def test_investigate_takes_the_alert_for_a_bundle_without_one(tmp_path: Path) ->
     body = json.dumps(message(firing("CartDown", namespace="shop", pod="cart-6d5f7c9b8-x2x9k"))).encode()
     done = agent_sre("investigate", "-", "--bundle", str(BUNDLES / "support"), folder=tmp_path, stdin=body)
     assert done.returncode == 0, done.stderr
-    assert "4 pods, 2 of them in trouble" in done.stdout
+    assert "4 pods, 2 not as it should be: " in done.stdout
     done = agent_sre("investigate", "--bundle", "missing.tar", folder=tmp_path)
     assert done.stderr.startswith("agent-sre: There is no bundle at missing.tar.")
 

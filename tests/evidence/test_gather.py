@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from agent_sre.evidence.evidence import Evidence, EvidenceSource, Gap, Query
+from agent_sre.evidence.evidence import Evidence, EvidenceSource, Gap, MetricSeries, Query
 from agent_sre.evidence.gather import CONCURRENCY, Circuits, gather
 from agent_sre.evidence.off import NotConfigured
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.clock import FakeClock
 from agent_sre.kit.errors import AgentSREError, Forbidden, Rejected, Unavailable
 from agent_sre.kit.metrics import REGISTRY
+from agent_sre.kit.values import pack, unpack
 from evidence.builders import NOW, an_incident
 
 SOON = timedelta(seconds=0.1)
@@ -90,6 +91,53 @@ async def test_a_hanging_source_costs_the_deadline_once_and_only_its_own_answers
     assert found.gaps[0].detail == "hanging did not answer within 100 ms."
     assert len(hanging.asked) == CONCURRENCY
     assert hanging.in_flight == 0
+
+
+async def test_a_source_s_own_deadline_ends_it_earlier_never_later_and_is_named_in_its_gap() -> None:
+    sources = [ScriptedSource(name, ("a",), lambda _: "hang") for name in ("short", "long", "none")]
+    own = {"short": timedelta(seconds=0.02), "long": timedelta(hours=1), "none": timedelta(0)}
+    arrived: list[str] = []
+    async with asyncio.timeout(5):
+        found = await gather(
+            an_incident(),
+            sources,
+            clock=FakeClock(NOW),
+            deadline=SOON,
+            deadline_by_source=own,
+            on_result=lambda result: arrived.append(result.query.source),
+        )
+    assert arrived[0] == "short"
+    assert [gap.detail for gap in found.gaps] == [
+        "short did not answer within 20 ms.",
+        "long did not answer within 100 ms.",
+        "none did not answer within 100 ms.",
+    ]
+
+
+async def test_a_source_that_answers_with_no_number_cannot_spoil_the_store() -> None:
+    @dataclass
+    class Odd(ScriptedSource):
+        async def fetch(self, query: Query, incident: Incident) -> Evidence:
+            series = MetricSeries(labels={}, points=((1.0, float("nan")), (2.0, 3.0), (3.0, float("inf"))))
+            return replace(await ScriptedSource.fetch(self, query, incident), data=(series,))
+
+    (item,) = (await gather(an_incident(), [Odd()], clock=FakeClock(NOW))).items
+    assert item.data == (MetricSeries(labels={}, points=((2.0, 3.0),)),)
+    assert unpack(Evidence, pack(Evidence, item)) == item
+
+
+async def test_the_plan_is_told_before_the_first_result_and_each_result_as_it_arrives() -> None:
+    told: list[object] = []
+    sources: list[EvidenceSource] = [ScriptedSource("x", ("a", "b")), NotConfigured("loki", "LOKI_URL")]
+    await gather(
+        an_incident(),
+        sources,
+        clock=FakeClock(NOW),
+        on_plan=lambda questions: told.append(len(questions)),
+        on_result=lambda result: told.append(result.query.id),
+    )
+    assert told[0] == 3
+    assert sorted(map(str, told[1:])) == ["E01", "E02", "E03"]
 
 
 async def test_sources_run_side_by_side_with_at_most_five_queries_each() -> None:

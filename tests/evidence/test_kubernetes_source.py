@@ -94,9 +94,10 @@ async def test_an_alert_about_a_pod_finds_everything_around_it(tmp_path: Path) -
     assert found.gaps == ()
     assert [item.query.kind for item in found.items] == [query.kind for query in planned]
     assert names(answer(found, "pods")) == [POD, "basket-0"]
-    assert answer(found, "pods").summary == f"2 pods, 1 not as it should be: {POD} CrashLoopBackOff (exit 1, 7 restarts)"
+    down = "Running on worker-1, cart: waiting CrashLoopBackOff, 7 restarts, last Error (exit 1)"
+    assert answer(found, "pods").summary == f"2 pods, 1 not as it should be: {POD}: {down}"
     assert answer(found, "events").summary == f"2 events, 1 warning (BackOff ×12); Pod {POD}: Back-off restarting failed container"
-    assert answer(found, "deployments").summary == "1 deployment, 1 not as it should be: cart 0/1 ready"
+    assert answer(found, "deployments").summary == "1 deployment, 1 not as it should be: cart: 0 of 1 ready"
     assert answer(found, "pods").query.expression == "kubectl get pods -n shop -o yaml"
     assert sorted(names(answer(found, "persistentvolumes"))) == ["free", "mine"]
     assert answer(found, "helmreleases").summary == "helmreleases.helm.toolkit.fluxcd.io is not installed in this cluster"
@@ -167,7 +168,7 @@ async def test_flux_objects_say_their_revision_and_whether_it_worked(tmp_path: P
     async with FakeKubernetes(objects=[apps]) as fake, source_of(fake, tmp_path) as source:
         fake.groups |= FLUX
         found = answer(await ask(source), "kustomizations")
-    assert found.summary == "1 kustomization, 1 not as it should be: apps BuildFailed: kustomize build failed"
+    assert found.summary == "1 kustomization, 1 not as it should be: apps: not Ready (BuildFailed): kustomize build failed"
     (item,) = found.data
     assert isinstance(item, KubernetesObject)
     assert item.manifest["status"] == status

@@ -19,7 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_sre.alert.alert import AlertStatus, Severity
-from agent_sre.evidence.evidence import Fact, MetricSeries
+from agent_sre.analysis.markdown import to_markdown
+from agent_sre.evidence.board import Seen
+from agent_sre.evidence.evidence import Fact, Gap, MetricSeries, Query
 from agent_sre.incident.incident import IncidentStatus, TimelineEntry
 from agent_sre.web import pages
 from agent_sre.web.pages import IncidentListView, IncidentView, render_docs, render_error, render_incident, render_incidents
@@ -107,7 +109,7 @@ def test_the_incident_page_shows_its_evidence_its_gaps_and_its_doubts() -> None:
         'container_memory_working_set_bytes{namespace="shop", container="cart"}',
         "prometheus · 05:40:11 to 06:40:11, every 30 s · took 184 ms · Open in Prometheus",
         "E07 Was it like this before? no earlier incident of cart",
-        "What did the container log before it was killed? not configured loki: No Loki is configured (LOKI_URL)",
+        "Not configured: Loki (No Loki is configured (LOKI_URL)",
         "H2 More traffic than usual fills the cache",
         "evidence for and against E02 E05 0.21",
         "H4 The database answers slowly and requests pile up",
@@ -272,9 +274,41 @@ def _refresh(html: str) -> str | None:
 
 def test_a_page_that_waits_for_its_report_reloads_itself() -> None:
     soon = TRIGGERED_AT + timedelta(seconds=10)
-    assert _refresh(render_incident(cart_view("received"), now=soon)) == "2"
+    assert _refresh(render_incident(cart_view("received"), now=soon)) == "1"
     assert _refresh(render_incident(cart_view("preliminary"), now=soon)) == "2"
     assert _refresh(render_incident(cart_view("preliminary"), now=soon + timedelta(hours=2))) == "30"
+
+
+def test_answers_are_on_the_page_as_they_come_beside_an_older_report_too() -> None:
+    items, gaps = cart_analysis().evidence[:2], cart_analysis().gaps
+    seen = Seen(run_id="r", began_at=NOW, asked=7, items=items, gaps=gaps, open_by_source={"prometheus": 3, "kubernetes": 1})
+    for stage in ("received", "complete"):
+        page = render_incident(replace(cart_view(stage), seen=seen), now=NOW)
+        words = text(page)
+        assert "answers as they come 2 of 7" in words.lower()
+        assert "Still waiting for prometheus (3), kubernetes (1)." in words
+        assert items[1].summary in words
+        assert _refresh(page) == "1"
+        ids = [element.attribute("id") for element in elements(page) if element.attribute("id")]
+        assert len(ids) == len(set(ids))
+
+
+def test_a_trouble_of_many_questions_is_told_once_and_what_nobody_configured_in_one_line() -> None:
+    def gap(source: str, purpose: str, reason: str, detail: str) -> Gap:
+        return Gap(query=Query(id="E1", source=source, kind="k", expression="", purpose=purpose), reason=reason, detail=detail)
+
+    slow = [gap("kubernetes", f"how the {kind} are", "timeout", "kubernetes did not answer within 1.2 s.") for kind in ("pods", "events", "nodes")]
+    denied = gap("kubernetes", "how the jobs are", "forbidden", "The service account may not list jobs.")
+    off = [gap(name, "", "not_configured", f"{name.capitalize()} was not asked: {name.upper()}_URL is not set.") for name in ("loki", "prometheus")]
+    analysis = replace(cart_analysis(), gaps=(off[0], *slow, denied, off[1]))
+    words = text(render_incident(replace(cart_view(), analysis=analysis), now=NOW))
+    assert words.count("kubernetes did not answer within 1.2 s.") == 1
+    assert "how the pods are; how the events are; how the nodes are" in words
+    assert "forbidden The service account may not list jobs." in words
+    assert "Not configured: Loki (LOKI_URL is not set), Prometheus (PROMETHEUS_URL is not set)" in words
+    told = to_markdown(analysis).partition("**Could not be checked:**")[2].partition("## ")[0]
+    assert told.count("\n- ") == 2
+    assert "Not configured: Loki (LOKI\\_URL is not set); Prometheus" in told or "Not configured: Loki (LOKI_URL is not set); Prometheus" in told
 
 
 def test_an_alert_that_was_old_when_it_came_is_waited_for_just_as_eagerly() -> None:

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 from agent_sre.alert.alert import Alert, AlertStatus, fingerprint_of
 from agent_sre.analysis import environment
 from agent_sre.analysis.analysis import Analysis
-from agent_sre.analysis.artifacts import drop_artifacts, load_artifact
+from agent_sre.analysis.artifacts import drop_artifacts, load_analysis
 from agent_sre.analysis.llm.model import Budget, LanguageModel
 from agent_sre.analysis.rules import incident_of
+from agent_sre.evidence.board import Board
 from agent_sre.evidence.evidence import EvidenceSource
 from agent_sre.evidence.gather import Circuits
 from agent_sre.evidence.playbook import Playbook
@@ -51,6 +52,30 @@ class AgentSettings:
     gather_deadline: timedelta = timedelta(seconds=1.2)
     """For all evidence together. 1.2 s: the preliminary report is promised within 2 s."""
 
+    alertmanager_deadline: timedelta = timedelta(0)
+    """For all questions to Alertmanager in one investigation. 0 means `gather_deadline`, which is also the most there is. The default for all
+    sources is 0: they are asked side by side, so one that is slow delays nobody before the others have answered. Give a source less where it
+    is always the last and seldom worth the wait, and raise `gather_deadline` for one that is slow but worth it."""
+
+    kubernetes_deadline: timedelta = timedelta(0)
+    """The same for the Kubernetes API. 0: as long as `gather_deadline`, because states, events and rollouts explain the most."""
+
+    loki_deadline: timedelta = timedelta(0)
+    """The same for Loki. 0: as long as `gather_deadline`. A Loki that reads from slow object storage is the first candidate for less."""
+
+    prometheus_deadline: timedelta = timedelta(0)
+    """The same for Prometheus. 0: as long as `gather_deadline`, because the alert's own series come from there."""
+
+    @property
+    def deadline_by_source(self) -> Mapping[str, timedelta]:
+        """The sources' own deadlines, as `gather` takes them."""
+        return {
+            "alertmanager": self.alertmanager_deadline,
+            "kubernetes": self.kubernetes_deadline,
+            "loki": self.loki_deadline,
+            "prometheus": self.prometheus_deadline,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentResult:
@@ -75,6 +100,7 @@ class Agent:
         model: LanguageModel,
         budget: Budget,
         settings: AgentSettings,
+        board: Board | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -82,6 +108,7 @@ class Agent:
         self._playbooks = playbooks
         self._budget = budget
         self._settings = settings
+        self._board = board or Board()
         self.model = model
         self._exit = AsyncExitStack()
         self._opening = asyncio.Lock()
@@ -113,6 +140,8 @@ class Agent:
                 playbooks=self._playbooks,
                 model=self.model,
                 gather_deadline=self._settings.gather_deadline,
+                deadline_by_source=self._settings.deadline_by_source,
+                board=self._board,
                 model_budget=self._budget,
             )
             self._graph = graph.build_graph(self._saver)
@@ -158,20 +187,23 @@ class Agent:
         ended = not before.next and await self._analysis(run_id) is not None
         paused = until is not None and before.next == (until,)  # a resume would walk past the node it waits before
         if not ended and not paused:
-            await self._graph.ainvoke(
-                None if before.next else {"run_id": run_id, "task_type": task_type},
-                config,
-                context=Context(
-                    tools=self._tools,
-                    incident=incident,
-                    message=message,
-                    history=tuple(given.get("history") or ()),
-                    skip_model=str(given.get("skip_model") or ""),
-                    publish=publish,
-                ),
-                durability="sync",
-                interrupt_before=[until] if until else None,
-            )
+            try:
+                await self._graph.ainvoke(
+                    None if before.next else {"run_id": run_id, "task_type": task_type},
+                    config,
+                    context=Context(
+                        tools=self._tools,
+                        incident=incident,
+                        message=message,
+                        history=tuple(given.get("history") or ()),
+                        skip_model=str(given.get("skip_model") or ""),
+                        publish=publish,
+                    ),
+                    durability="sync",
+                    interrupt_before=[until] if until else None,
+                )
+            finally:  # cancelled and failed runs take their board along
+                self._board.end(run_id)
         analysis = await self._analysis(run_id)
         if "run_id" not in given:
             await self.forget(run_id)
@@ -187,7 +219,7 @@ class Agent:
         await self._store.write(lambda connection: drop_artifacts(connection, run_id))
 
     async def _analysis(self, run_id: str) -> Analysis | None:
-        return await self._store.read(lambda connection: load_artifact(connection, run_id, "analysis", Analysis))
+        return await self._store.read(lambda connection: load_analysis(connection, run_id, "analysis"))
 
     async def _incident(self, given: Mapping[str, Any]) -> Incident | None:
         incident_id = given.get("incident_id")

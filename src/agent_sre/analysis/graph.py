@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any, TypedDict
@@ -27,12 +27,22 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from agent_sre.analysis.analysis import Analysis, Recommendation
-from agent_sre.analysis.artifacts import load_artifact, load_evidence, save_artifact, save_evidence
+from agent_sre.analysis.artifacts import (
+    load_analysis,
+    load_artifact,
+    load_diagnosis,
+    load_evidence,
+    save_analysis,
+    save_artifact,
+    save_diagnosis,
+    save_evidence,
+)
 from agent_sre.analysis.llm.model import Budget, Completion, LanguageModel, ModelFailed
 from agent_sre.analysis.markdown import to_markdown
 from agent_sre.analysis.prompts import SYSTEM_PROMPTS, incident_prompt, text_prompt
 from agent_sre.analysis.rules import rules_analysis, text_analysis
 from agent_sre.analysis.verdict import Verdict, read_verdict, verdict_schema
+from agent_sre.evidence.board import Board
 from agent_sre.evidence.derived import with_changes
 from agent_sre.evidence.evidence import EvidenceSource
 from agent_sre.evidence.gather import Circuits, gather
@@ -73,6 +83,8 @@ class Tools:
     playbooks: Sequence[Playbook]
     model: LanguageModel
     gather_deadline: timedelta
+    deadline_by_source: Mapping[str, timedelta]
+    board: Board
     model_budget: Budget
 
 
@@ -98,14 +110,32 @@ class ModelAnswer:
 
 
 async def gather_node(state: State, runtime: Runtime[Context]) -> State:
-    """Asks all sources side by side and keeps what they say, gaps included."""
+    """Asks all sources side by side and keeps what they say, gaps included. Until the report is there, the board shows what has come.
+
+    What an attempt has stored that was killed before its checkpoint is taken as it is: the evidence of a run never changes, so a report that
+    was published over it cannot come to cite something else.
+    """
     context, tools = runtime.context, runtime.context.tools
     started = tools.clock.monotonic()
     if context.incident is None:
         return {"evidence_count": 0, "gap_count": 0}
-    found = await gather(context.incident, tools.sources, clock=tools.clock, deadline=tools.gather_deadline, circuits=tools.circuits)
-    found = await asyncio.to_thread(with_changes, found, context.incident, tools.clock.now())
-    await tools.store.write(lambda connection: save_evidence(connection, state["run_id"], found))
+    run_id = state["run_id"]
+    found = await tools.store.read(lambda connection: load_evidence(connection, run_id))
+    if not found.items and not found.gaps:
+        attempt = tools.board.begin(run_id, context.incident.id, tools.clock.now())
+        found = await gather(
+            context.incident,
+            tools.sources,
+            clock=tools.clock,
+            deadline=tools.gather_deadline,
+            deadline_by_source=tools.deadline_by_source,
+            circuits=tools.circuits,
+            on_plan=attempt.asks,
+            on_result=attempt.got,
+        )
+        found = await asyncio.to_thread(with_changes, found, context.incident, tools.clock.now())
+        gathered = found
+        await tools.store.write(lambda connection: save_evidence(connection, run_id, gathered))
     return {
         "evidence_count": len(found.items),
         "gap_count": len(found.gaps),
@@ -129,7 +159,7 @@ async def diagnose_node(state: State, runtime: Runtime[Context]) -> State:
             now=tools.clock.now(),
             playbooks=tools.playbooks,
         )
-        await tools.store.write(lambda connection: save_artifact(connection, run_id, "rules", Analysis, analysis))
+        await tools.store.write(lambda connection: save_analysis(connection, run_id, "rules", analysis))
         return {"timings": {"diagnose": tools.clock.monotonic() - started}}
     evidence = await tools.store.read(lambda connection: load_evidence(connection, run_id))
     playbook = playbook_for(incident.lead.name, tools.playbooks)
@@ -138,12 +168,13 @@ async def diagnose_node(state: State, runtime: Runtime[Context]) -> State:
     analysis = rules_analysis(incident, diagnosis, playbook, author_note=WAITING_FOR_MODEL, timings=timings, now=tools.clock.now())
 
     def save(connection: Any) -> None:
-        save_artifact(connection, run_id, "diagnosis", Diagnosis, diagnosis)
-        save_artifact(connection, run_id, "rules", Analysis, analysis)
+        save_diagnosis(connection, run_id, diagnosis)
+        save_analysis(connection, run_id, "rules", analysis)
 
     await tools.store.write(save)
     if context.publish is not None:
         await context.publish(analysis)
+    tools.board.end(run_id)  # the report has it all
     return {"timings": timings}
 
 
@@ -158,7 +189,7 @@ async def analyze_node(state: State, runtime: Runtime[Context]) -> State:
         if context.incident is None:
             answer = await _answer_text(state, context)
         else:
-            diagnosis = await tools.store.read(lambda connection: load_artifact(connection, run_id, "diagnosis", Diagnosis))
+            diagnosis = await tools.store.read(lambda connection: load_diagnosis(connection, run_id))
             rules = await _rules_of(tools, run_id)
             answer = await _choose(context, context.incident, diagnosis, rules.recommendations)
     except ModelFailed as failure:
@@ -200,7 +231,7 @@ async def format_response_node(state: State, runtime: Runtime[Context]) -> State
         analysis = _with_model(analysis, answer.completion, answer.verdict)
     if answer.completion is None or context.incident is not None:
         analysis = replace(analysis, markdown=to_markdown(analysis))
-    await tools.store.write(lambda connection: save_artifact(connection, run_id, "analysis", Analysis, analysis))
+    await tools.store.write(lambda connection: save_analysis(connection, run_id, "analysis", analysis))
     return {"author": analysis.author}
 
 
@@ -260,7 +291,7 @@ def _with_model(analysis: Analysis, completion: Completion, verdict: Verdict | N
 
 
 async def _rules_of(tools: Tools, run_id: str) -> Analysis:
-    rules = await tools.store.read(lambda connection: load_artifact(connection, run_id, "rules", Analysis))
+    rules = await tools.store.read(lambda connection: load_analysis(connection, run_id, "rules"))
     if rules is None:
         raise LookupError(f"run {run_id} has no diagnosis: its rows were removed while it ran")
     return rules

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from agent_sre.alert.subject import describe
 from agent_sre.analysis.analysis import RULES, Analysis, InvestigationQuery, Recommendation
 from agent_sre.evidence.evidence import Change, Dependency, Evidence, Fact, Gap, KubernetesObject, LogPattern, MetricSeries
+from agent_sre.evidence.gaps import Trouble, switched_off, troubles
 from agent_sre.evidence.status import fields_of, status_of
 from agent_sre.finding.finding import Hypothesis
 from agent_sre.kit.text import clean, one_line
@@ -35,6 +36,7 @@ _TEXT_LIMIT = 1000  # one observation, one cause: a paragraph, not a page
 _BLOCK_LIMIT = 4000  # one query or command
 _MOST_CAUSES = 6
 _MOST_GAPS = 8
+_MOST_PURPOSES = 4  # of the questions that one trouble left open
 _MOST_QUERIES = 6
 _MOST_SERIES = 5
 _MOST_POINTS = 120
@@ -147,7 +149,8 @@ def _analysis_part(analysis: Analysis) -> list[str]:
     lines += _bullets("Log patterns", _pattern_items(analysis))
     lines += _bullets("Objects", _object_items(analysis))
     lines += _bullets("Dependencies", _dependency_items(analysis))
-    lines += _bullets("Could not be checked", [_gap_item(gap) for gap in analysis.gaps[:_MOST_GAPS]])
+    lines += _bullets("Could not be checked", _gap_items(analysis.gaps))
+    lines += _off_line(analysis.gaps)
     return lines
 
 
@@ -236,8 +239,24 @@ def _is_id(evidence_id: str) -> bool:
     return re.fullmatch(r"E\d{1,4}", evidence_id) is not None
 
 
-def _gap_item(gap: Gap) -> str:
-    return f"{prose(gap.query.purpose or gap.query.expression)} ({prose(gap.query.source, 60)}): {prose(gap.detail or gap.reason)}"
+def _gap_items(gaps: Sequence[Gap]) -> list[str]:
+    found = troubles(gaps)
+    more = [f"and {len(found) - _MOST_GAPS} more, in the JSON"] if len(found) > _MOST_GAPS else []
+    return [*(_gap_item(item) for item in found[:_MOST_GAPS]), *more]
+
+
+def _gap_item(item: Trouble) -> str:
+    left = len(item.purposes) - _MOST_PURPOSES
+    what = "; ".join(prose(purpose, 300) for purpose in item.purposes[:_MOST_PURPOSES])
+    return (
+        f"{what}{f'; and {left} more' if left > 0 else ''} ({prose(item.source, 60)}, {prose(item.reason, 60)}): {prose(item.detail or item.reason)}"
+    )
+
+
+def _off_line(gaps: Sequence[Gap]) -> list[str]:
+    """All sources that nobody configured, in one line: known since the installation, so never in the way of what failed tonight."""
+    off = [f"{prose(source.capitalize(), 60)} ({prose(detail, 300)})" for source, detail in switched_off(gaps)]
+    return [f"Not configured: {'; '.join(off)}", ""] if off else []
 
 
 def _recommendations_part(analysis: Analysis) -> list[str]:
@@ -293,8 +312,8 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
         "prevention": [_recommendation_json(item) for item in analysis.prevention],
         "recommendations": [_recommendation_json(item) for item in analysis.recommendations],
         "hypotheses": [_hypothesis_json(item) for item in analysis.hypotheses],
-        "evidence": [_evidence_json(item) for item in analysis.evidence],
-        "gaps": [_gap_json(item) for item in analysis.gaps],
+        "evidence": [evidence_json(item) for item in analysis.evidence],
+        "gaps": [gap_json(item) for item in analysis.gaps],
         "confidence": analysis.confidence.value,
         "confidence_reason": _text(analysis.confidence_reason),
         "author": _text(analysis.author),
@@ -338,7 +357,8 @@ def _hypothesis_json(item: Hypothesis) -> dict[str, Any]:
     }
 
 
-def _evidence_json(item: Evidence) -> dict[str, Any]:
+def evidence_json(item: Evidence) -> dict[str, Any]:
+    """One answer as plain JSON values, bounded."""
     series = [data for data in item.data if isinstance(data, MetricSeries)]
     facts = [data for data in item.data if isinstance(data, Fact)]
     return {
@@ -413,7 +433,8 @@ def _points_json(points: Sequence[tuple[float, float]]) -> list[list[float | Non
     return [[_number(at), _number(value)] for at, value in kept]
 
 
-def _gap_json(item: Gap) -> dict[str, Any]:
+def gap_json(item: Gap) -> dict[str, Any]:
+    """One question without an answer as plain JSON values."""
     return {
         "id": _text(item.query.id),
         "source": _text(item.query.source),

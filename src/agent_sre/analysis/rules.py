@@ -17,12 +17,12 @@ from agent_sre.alert.alert import Alert, AlertStatus
 from agent_sre.alert.subject import Subject, describe
 from agent_sre.analysis.advice import text_analysis
 from agent_sre.analysis.analysis import RULES, Analysis
+from agent_sre.analysis.observed import measured
 from agent_sre.analysis.parts import cited, finished, queries_of, recommendations_of, said, utc
-from agent_sre.evidence.evidence import Evidence, EvidenceSet, KubernetesObject
-from agent_sre.evidence.kubernetes.objects import is_troubled
+from agent_sre.evidence.evidence import EvidenceSet
 from agent_sre.evidence.playbook import Playbook, PlaybookStep, fill, playbook_for, values_of
 from agent_sre.finding.diagnose import REPORTED, diagnose
-from agent_sre.finding.finding import Diagnosis, Finding, Hypothesis
+from agent_sre.finding.finding import Diagnosis, Hypothesis
 from agent_sre.incident.incident import Incident, IncidentStatus, MemberAlert
 from agent_sre.kit.durations import ago, readable
 
@@ -34,32 +34,6 @@ ALERT_ALONE = "from the alert alone, before anything was measured"
 _MOST_MEMBERS = 10
 _MOST_LABELS = 8
 _NOT_RUN = "a playbook's queries are for you to run"
-_QUIET = frozenset({"alert", "members", "rule"})  # kinds that the other observations tell already
-_AROUND = frozenset({"workload", "siblings", "latency", "traffic", "errors", "saturation", "cpu", "memory", "network", "dependencies"})
-"""Kinds that look around: most systems lack a metric or two of these, and that is no observation."""
-
-_LEAD_IN: Mapping[str, str] = {
-    "value": "Measured",
-    "threshold": "Threshold",
-    "active": "Condition",
-    "rule": "Rule",
-    "up": "Target",
-    "targets": "Scrape",
-    "workload": "Workload",
-    "siblings": "Siblings",
-    "latency": "Latency",
-    "traffic": "Traffic",
-    "errors": "Errors",
-    "saturation": "Saturation",
-    "cpu": "CPU",
-    "memory": "Memory",
-    "network": "Network",
-    "dependencies": "Calls",
-    "recurrence": "Before",
-    "related": "Elsewhere",
-    "changes": "Changed",
-}
-"""By kind of query; other kinds are led in by their source's name."""
 
 
 def rules_analysis(
@@ -153,7 +127,7 @@ def _observations(incident: Incident, diagnosis: Diagnosis, playbook: Playbook, 
     yield _state(lead, now)
     yield from _quotes(lead)
     yield f"What it means: {playbook.meaning}"
-    yield from _measured(diagnosis)
+    yield from measured(diagnosis, lead.starts_at)
     yield from _members(incident)
     yield from _labels(lead)
 
@@ -174,41 +148,6 @@ def _quotes(alert: MemberAlert) -> Iterable[str]:
         yield f"The alert says: “{summary}”"
     if description and description != summary:
         yield f"In detail: “{description}”"
-
-
-def _measured(diagnosis: Diagnosis) -> Iterable[str]:
-    """One line for each answer, led by what a detector made of it; then what rests on several answers, or on none."""
-    known = {item.id for item in diagnosis.evidence.items}
-    by_evidence: dict[str, list[Finding]] = {}
-    others: list[Finding] = []
-    for finding in diagnosis.findings:
-        ids = finding.evidence_ids
-        if len(ids) == 1 and ids[0] in known:
-            by_evidence.setdefault(ids[0], []).append(finding)
-        else:
-            others.append(finding)
-    for item in diagnosis.evidence.items:
-        findings = by_evidence.get(item.id, [])
-        if findings or (item.query.kind not in _QUIET and _tells(item)):
-            yield _answer(item, findings)
-    for finding in others:
-        yield cited(said(finding.summary, 300), finding.evidence_ids)
-
-
-def _tells(item: Evidence) -> bool:
-    """Whether an answer is worth a line. Of what lies around the subject, and of the thirty lists of a cluster, only what speaks of trouble."""
-    if item.query.kind in _AROUND:
-        return bool(item.data)
-    if item.query.source != "kubernetes":
-        return True
-    return any(not isinstance(data, KubernetesObject) or is_troubled(data) for data in item.data)
-
-
-def _answer(item: Evidence, findings: Sequence[Finding]) -> str:
-    lead_in = _LEAD_IN.get(item.query.kind) or said(item.query.source, 40).capitalize()
-    seen = "; ".join(said(finding.summary, 300) for finding in findings)
-    summary = "" if item.query.kind in _QUIET else said(item.summary, 400)
-    return cited(f"{lead_in}: {' – '.join(part for part in (seen, summary) if part)}", [item.id])
 
 
 def _members(incident: Incident) -> Iterable[str]:

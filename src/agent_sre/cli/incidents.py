@@ -41,7 +41,7 @@ def show_list(*, status: str, severity: str, limit: int, as_json: bool) -> None:
     with existing_store() as store:
         rows = store.read_now(
             lambda connection: [
-                summary_json(item, latest_report(connection, item.id), base_url="")
+                summary_json(item, latest_report(connection, item.id, with_evidence=False), base_url="")
                 for item in incident_store.load_incidents(connection, incident_store.list_incident_ids(connection, wanted))
             ]
         )

@@ -43,7 +43,11 @@ class Setting:
 
 
 _WELL_KNOWN = {
+    ("agent", "alertmanager_deadline"): "AGENT_SRE_GATHER_DEADLINE_ALERTMANAGER",
     ("agent", "gather_deadline"): "AGENT_SRE_GATHER_DEADLINE",
+    ("agent", "kubernetes_deadline"): "AGENT_SRE_GATHER_DEADLINE_KUBERNETES",
+    ("agent", "loki_deadline"): "AGENT_SRE_GATHER_DEADLINE_LOKI",
+    ("agent", "prometheus_deadline"): "AGENT_SRE_GATHER_DEADLINE_PROMETHEUS",
     ("alertmanager", "url"): "ALERTMANAGER_URL",
     ("inbox", "webhook_token"): "AGENT_SRE_WEBHOOK_TOKEN",
     ("kubernetes", "kubeconfig"): "KUBECONFIG",

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row
 from sqlalchemy.dialects.sqlite import insert
 
 from agent_sre.analysis.analysis import Analysis
-from agent_sre.kit.values import pack, unpack
+from agent_sre.analysis.artifacts import pack_analysis, unpack_analysis
 from agent_sre.store.schema import investigation, report
 
 
@@ -37,11 +37,16 @@ class Report:
     covers_alert_id: int  # the newest alert that its investigation had seen
 
 
+def run_id_of(thread_id: str, investigation_id: int) -> str:
+    """Names the evidence, artifacts and checkpoints of an investigation. One thread per alert, one run per investigation of it."""
+    return f"{thread_id}/{investigation_id}"
+
+
 def publish(connection: Connection, *, incident_id: int, investigation_id: int, stage: Stage, analysis: Analysis, at: datetime) -> bool:
     """Stores a report. False where this investigation has one of this stage already: the first one stands (a node may run twice after a crash)."""
-    row = insert(report).values(
-        incident_id=incident_id, investigation_id=investigation_id, stage=stage.value, body=pack(Analysis, analysis), created_at=at
-    )
+    thread_id = connection.execute(sa.select(investigation.c.thread_id).where(investigation.c.id == investigation_id)).scalar_one()
+    body = pack_analysis(connection, run_id_of(thread_id, investigation_id), analysis)
+    row = insert(report).values(incident_id=incident_id, investigation_id=investigation_id, stage=stage.value, body=body, created_at=at)
     return connection.execute(row.on_conflict_do_nothing(index_elements=["investigation_id", "stage"])).rowcount == 1
 
 
@@ -50,9 +55,12 @@ def report_of(connection: Connection, investigation_id: int, stage: Stage) -> Re
     return _first(connection, report.c.investigation_id == investigation_id, report.c.stage == stage.value, best_first=True)
 
 
-def latest_report(connection: Connection, incident_id: int) -> Report | None:
-    """What a reader of the incident sees now: the newest investigation's report, its complete one before its preliminary one."""
-    return _first(connection, report.c.incident_id == incident_id, best_first=False)
+def latest_report(connection: Connection, incident_id: int, *, with_evidence: bool = True) -> Report | None:
+    """What a reader of the incident sees now: the newest investigation's report, its complete one before its preliminary one.
+
+    Without evidence it takes a fraction of the time: for lists.
+    """
+    return _first(connection, report.c.incident_id == incident_id, best_first=False, with_evidence=with_evidence)
 
 
 def report_for_alert(connection: Connection, incident_id: int, alert_id: int) -> Report | None:
@@ -60,26 +68,26 @@ def report_for_alert(connection: Connection, incident_id: int, alert_id: int) ->
     return _first(connection, report.c.incident_id == incident_id, investigation.c.covers_alert_id >= alert_id, best_first=True)
 
 
-def _first(connection: Connection, *conditions: Any, best_first: bool) -> Report | None:
+def _first(connection: Connection, *conditions: Any, best_first: bool, with_evidence: bool = True) -> Report | None:
     complete_first = sa.case((report.c.stage == Stage.COMPLETE.value, 0), else_=1)
     newest_first = report.c.investigation_id.desc()
     row = connection.execute(
-        sa.select(report, investigation.c.covers_alert_id)
+        sa.select(report, investigation.c.covers_alert_id, investigation.c.thread_id)
         .join(investigation, investigation.c.id == report.c.investigation_id)
         .where(*conditions)
         .order_by(*((complete_first, newest_first) if best_first else (newest_first, complete_first)))
         .limit(1)
     ).one_or_none()
-    return None if row is None else _report(row)
+    return None if row is None else _report(connection, row, with_evidence)
 
 
-def _report(row: Row[Any]) -> Report:
+def _report(connection: Connection, row: Row[Any], with_evidence: bool) -> Report:
     return Report(
         id=row.id,
         incident_id=row.incident_id,
         investigation_id=row.investigation_id,
         stage=Stage(row.stage),
-        analysis=unpack(Analysis, row.body),
+        analysis=unpack_analysis(connection, run_id_of(row.thread_id, row.investigation_id), row.body, with_evidence=with_evidence),
         created_at=row.created_at,
         covers_alert_id=row.covers_alert_id,
     )

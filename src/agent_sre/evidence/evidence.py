@@ -40,7 +40,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSeries:
-    """One series of a range query: points oldest first, (unix seconds, value). Missing points are missing, never zero."""
+    """One series of a range query: points oldest first, (unix seconds, value). Missing points are missing, never zero; NaN counts as missing."""
 
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]

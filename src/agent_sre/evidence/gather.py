@@ -1,18 +1,20 @@
 """Asks every source side by side and comes back in time, with what there is.
 
 A question ends as Evidence or as a Gap, never as a missing line: the reader sees what could not be looked at. One deadline holds for all,
-waiting for a free place included, so the preliminary report keeps its two seconds whatever hangs behind a source.
+waiting for a free place included, so the preliminary report keeps its two seconds whatever hangs behind a source. A source may have a shorter
+one of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from agent_sre.evidence import metrics, off
-from agent_sre.evidence.evidence import Evidence, EvidenceSet, EvidenceSource, Gap, Query
+from agent_sre.evidence.evidence import Evidence, EvidenceSet, EvidenceSource, Gap, MetricSeries, Query
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.clock import Clock
 from agent_sre.kit.durations import readable
@@ -74,23 +76,32 @@ async def gather(
     *,
     clock: Clock,
     deadline: timedelta = DEADLINE,
+    deadline_by_source: Mapping[str, timedelta] | None = None,
     circuits: Circuits | None = None,
+    on_plan: Callable[[Sequence[Query | Gap]], None] | None = None,
     on_result: Callable[[Evidence | Gap], None] | None = None,
 ) -> EvidenceSet:
     """All that the sources answer within the deadline, in the order of their plans; ids E01, E02, … in that order too, gaps included.
 
+    A source of `deadline_by_source` has so long for all its questions, though never longer than `deadline`; zero means `deadline`.
     Whatever a source raises as AgentSREError becomes a Gap, and so does time that ran out ("timeout") and a source that is left alone for a
-    while ("circuit_open", only with `circuits`). `on_result` is called with every item as it arrives. Other exceptions are bugs and pass.
+    while ("circuit_open", only with `circuits`). `on_plan` is called with all questions before the first result, `on_result` with every item
+    as it arrives. Other exceptions are bugs and pass.
     """
     circuits = circuits or Circuits(clock)
-    run = _Run(incident, clock, deadline, asyncio.get_running_loop().time() + deadline.total_seconds(), circuits, on_result)
+    began_at = asyncio.get_running_loop().time()
+    questions: list[Query | Gap] = []
     tasks: list[asyncio.Task[Evidence | Gap]] = []
     try:
         for source in sources:
+            own = min((deadline_by_source or {}).get(source.name) or deadline, deadline)
+            run = _Run(incident, clock, own, began_at + own.total_seconds(), circuits, on_result)
             places = asyncio.Semaphore(CONCURRENCY)
             for question in _plan(source, incident, clock):
-                numbered = _numbered(question, f"E{len(tasks) + 1:02d}")
-                tasks.append(asyncio.create_task(run.ask(source, numbered, places)))
+                questions.append(_numbered(question, f"E{len(questions) + 1:02d}"))
+                tasks.append(asyncio.create_task(run.ask(source, questions[-1], places)))
+        if on_plan is not None:  # no task has run yet: nothing was awaited
+            on_plan(questions)
         results = await asyncio.gather(*tasks)
     finally:
         for task in tasks:
@@ -109,7 +120,7 @@ def planned(incident: Incident, sources: Sequence[EvidenceSource], clock: Clock)
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One gathering: what all its questions share."""
+    """One source in one gathering: what all its questions share."""
 
     incident: Incident
     clock: Clock
@@ -155,10 +166,23 @@ class _Run:
             return Gap(query=query, reason=error.reason, detail=str(error))
         self.circuits.answered(source.name)
         metrics.answered(source.name, self._since(began) or timedelta(0))
-        return evidence
+        return _finite(evidence)
 
     def _since(self, began: float | None) -> timedelta | None:
         return None if began is None else timedelta(seconds=self.clock.monotonic() - began)
+
+
+def _finite(evidence: Evidence) -> Evidence:
+    """The answer without points that are no numbers: JSON has no word for them, so a store that took one could never give it back."""
+    if all(math.isfinite(value) for data in evidence.data if isinstance(data, MetricSeries) for _, value in data.points):
+        return evidence
+    return replace(
+        evidence,
+        data=tuple(
+            replace(data, points=tuple(point for point in data.points if math.isfinite(point[1]))) if isinstance(data, MetricSeries) else data
+            for data in evidence.data
+        ),
+    )
 
 
 def _plan(source: EvidenceSource, incident: Incident, clock: Clock) -> Sequence[Query | Gap]:

@@ -11,12 +11,17 @@ from agent_sre.kit.errors import PermanentError
 REASON = "not_configured"
 
 
+def opening(name: str) -> str:
+    """How the sentence of a source begins that nobody configured."""
+    return f"{name.capitalize()} was not asked: "
+
+
 class NotConfigured:
     """Stands where a source would be. Every investigation gets one Gap, whose sentence names the setting that is missing."""
 
     def __init__(self, name: str, setting: str) -> None:
         self.name = name
-        self._sentence = f"{name.capitalize()} was not asked: {setting} is not set."
+        self._sentence = f"{opening(name)}{setting} is not set."
 
     def plan(self, incident: Incident, now: datetime) -> tuple[Query, ...]:  # noqa: ARG002
         """The one question that will stay open."""

@@ -6,10 +6,11 @@ somebody else's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from agent_sre.evidence.evidence import KubernetesObject
+from agent_sre.evidence.kubernetes.objects import mapping_of, mappings_of, number_of, text_of
 from agent_sre.kit.redact import redact
 from agent_sre.kit.text import one_line
 
@@ -157,6 +158,23 @@ def _say_service(manifest: Mapping[str, Any]) -> _Parts:
     yield "selects " + ", ".join(f"{name}={value}" for name, value in selected.items()) if selected else ""
 
 
+def _say_endpoints(manifest: Mapping[str, Any]) -> _Parts:
+    subsets = _items(manifest, "subsets")
+    ready, waiting = (sum(len(mappings_of(subset, name)) for subset in subsets) for name in ("addresses", "notReadyAddresses"))
+    yield f"{ready} ready, {waiting} not ready" if waiting or not ready else f"{ready} ready"
+
+
+def _say_release(manifest: Mapping[str, Any]) -> _Parts:
+    yield "suspended" if _part(manifest, "spec").get("suspend") is True else ""
+    yield from _say_anything(manifest)
+
+
+def _say_application(manifest: Mapping[str, Any]) -> _Parts:
+    status = _part(manifest, "status")
+    yield from filter(None, (_text(_part(status, "health"), "status"), _text(_part(status, "sync"), "status")))
+    yield from _bad_conditions(status)
+
+
 def _say_anything(manifest: Mapping[str, Any]) -> _Parts:
     status = _part(manifest, "status")
     yield _text(status, "phase")
@@ -176,6 +194,12 @@ _BY_KIND: Mapping[str, Callable[[Mapping[str, Any]], _Parts]] = {
     "PersistentVolumeClaim": _say_claim,
     "PersistentVolume": _say_claim,
     "Service": _say_service,
+    "Endpoints": _say_endpoints,
+    "Application": _say_application,
+    "Certificate": _say_release,
+    "Kustomization": _say_release,
+    "HelmRelease": _say_release,
+    "GitRepository": _say_release,
 }
 
 
@@ -193,24 +217,21 @@ def _condition(item: Mapping[str, Any]) -> str:
     return f"{said}{f' ({reason})' if reason else ''}{f': {message}' if message else ''}"
 
 
-# Reading what may be anything
+# Reading what may be anything, and no more of it than a line can hold
 
 
 def _part(value: object, name: str) -> Mapping[str, Any]:
-    inner = value.get(name) if isinstance(value, Mapping) else None
-    return inner if isinstance(inner, Mapping) else {}
+    return mapping_of(value, name)
 
 
-def _items(value: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    inner = value.get(name)
-    return [item for item in inner[:50] if isinstance(item, Mapping)] if isinstance(inner, list | tuple) else []
+def _items(value: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], ...]:
+    return mappings_of(value, name)[:50]
 
 
 def _text(value: Mapping[str, Any], name: str) -> str:
-    inner = value.get(name)
-    return inner[:1000] if isinstance(inner, str) else ""
+    return text_of(value, name)[:1000]
 
 
 def _number(value: Mapping[str, Any], name: str, other: Mapping[str, Any], other_name: str) -> int | None:
-    found: Sequence[object] = (value.get(name), other.get(other_name))
-    return next((number for number in found if isinstance(number, int) and not isinstance(number, bool)), None)
+    found = number_of(value, name)
+    return found if found is not None else number_of(other, other_name)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from agent_sre.delivery.report import run_id_of
+
 DIAGNOSE = "diagnose"
 """The quick lane: gather, diagnose, publish the preliminary report. Many side by side."""
 
@@ -56,8 +58,8 @@ class Investigation:
 
     @property
     def run_id(self) -> str:
-        """Names its evidence, artifacts and checkpoints. One thread per alert, one run per investigation of it."""
-        return f"{self.thread_id}/{self.id}"
+        """Names its evidence, artifacts and checkpoints."""
+        return run_id_of(self.thread_id, self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from agent_sre.alert.inbox import prune_inbox
+from agent_sre.delivery.report import run_id_of
 from agent_sre.incident import store as incident_store
 from agent_sre.incident.incident import IncidentStatus
 from agent_sre.investigation import store as investigation_store
@@ -98,7 +99,7 @@ def prune_incidents(connection: Connection, *, before: datetime, limit: int = _A
     if not ids:
         return 0
     for found in connection.execute(sa.select(investigation).where(investigation.c.incident_id.in_(ids))).all():
-        run_id = f"{found.thread_id}/{found.id}"
+        run_id = run_id_of(found.thread_id, found.id)
         connection.execute(evidence.delete().where(evidence.c.run_id == run_id))
         connection.execute(artifact.delete().where(artifact.c.run_id == run_id))
     for table in (report, investigation, timeline, alert):

@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 
 from agent_sre.alert.subject import describe
 from agent_sre.analysis.analysis import RULES
-from agent_sre.analysis.markdown import analysis_json
+from agent_sre.analysis.markdown import analysis_json, evidence_json, gap_json
 from agent_sre.delivery.report import Report, Stage, latest_report
+from agent_sre.evidence.board import Board, Seen
 from agent_sre.incident import store as incident_store
 from agent_sre.incident.incident import Incident, MemberAlert, TimelineEntry
 from agent_sre.incident.store import IncidentFilter
@@ -26,7 +27,7 @@ from agent_sre.store.engine import Store
 _MAX_ID = 2**53
 
 
-def incidents_router(*, store: Store, clock: Clock) -> APIRouter:
+def incidents_router(*, store: Store, clock: Clock, board: Board) -> APIRouter:
     """The routes that read."""
     router = APIRouter(tags=["incidents"])
 
@@ -44,7 +45,7 @@ def incidents_router(*, store: Store, clock: Clock) -> APIRouter:
 
         def look(connection: Connection) -> tuple[list[tuple[Incident, Report | None]], dict[str, int]]:
             found = incident_store.load_incidents(connection, incident_store.list_incident_ids(connection, wanted))
-            return [(item, latest_report(connection, item.id)) for item in found], incident_store.counts_by_status(connection)
+            return [(item, latest_report(connection, item.id, with_evidence=False)) for item in found], incident_store.counts_by_status(connection)
 
         found, counts = await store.read(look)
         more, shown = len(found) > limit, found[:limit]
@@ -75,7 +76,7 @@ def incidents_router(*, store: Store, clock: Clock) -> APIRouter:
         number = incident_number(incident_id)
         if number is None:
             return error_response(request, 404, f"There is no incident {incident_id[:40]}.")
-        return await _incident(request, store, clock, number)
+        return await _incident(request, store, clock, board, number)
 
     @router.get(
         "/investigations/{thread_id}",
@@ -88,7 +89,7 @@ def incidents_router(*, store: Store, clock: Clock) -> APIRouter:
         known = await store.read(lambda connection: incident_store.known_alerts(connection, [fingerprint]))
         if thread_id == fingerprint or fingerprint not in known:
             return error_response(request, 404, f"Nothing is known about the thread {thread_id[:100]}.")
-        return await _incident(request, store, clock, known[fingerprint].incident_id)
+        return await _incident(request, store, clock, board, known[fingerprint].incident_id)
 
     return router
 
@@ -101,11 +102,15 @@ def incident_number(text: str) -> int | None:
     return int(digits)
 
 
-async def _incident(request: Request, store: Store, clock: Clock, number: int) -> Response:
+async def _incident(request: Request, store: Store, clock: Clock, board: Board, number: int) -> Response:
+    # Before the store: what leaves the board meanwhile is in the report that we read next. The other way round it might be in neither.
+    seen = board.seen(number)
     found = await store.read(lambda connection: load_whole(connection, number))
     if found is None:
         return error_response(request, 404, f"There is no incident {number}.")
     incident, timeline, report, investigations = found
+    if seen and report and any(item.id == report.investigation_id and item.run_id == seen.run_id for item in investigations):
+        seen = None  # published between the two looks: the report shows the same answers
     if wants_html(request):
         from agent_sre.web import pages
 
@@ -114,11 +119,12 @@ async def _incident(request: Request, store: Store, clock: Clock, number: int) -
             timeline=timeline,
             stage=report.stage.value if report else Stage.RECEIVED.value,
             analysis=report.analysis if report else None,
-            steps=_steps(incident, investigations, report),
+            steps=_steps(incident, investigations, report, seen),
             recurrence=_recurrence(report),
+            seen=seen,
         )
         return html(pages.render_incident(view, now=clock.now()))
-    return json(incident_json(incident, timeline, report, investigations, base_url=_base_url(request)))
+    return json(incident_json(incident, timeline, report, investigations, base_url=_base_url(request), seen=seen))
 
 
 Whole = tuple[Incident, tuple[TimelineEntry, ...], Report | None, list[Investigation]]
@@ -172,12 +178,14 @@ def incident_json(
     investigations: Sequence[Investigation],
     *,
     base_url: str,
+    seen: Seen | None = None,
 ) -> dict[str, Any]:
-    """One incident, whole."""
+    """One incident, whole; with what a running investigation has seen by now."""
     return {
         **summary_json(incident, report, base_url=base_url),
         "analysis": report.analysis.markdown if report else None,
         "analysis_json": analysis_json(report.analysis) if report else None,
+        "gathering": _gathering_json(seen) if seen else None,
         "alerts": [_member_json(alert) for alert in incident.alerts],
         "timeline": [{"at": format_instant(entry.at), "kind": entry.kind, "text": entry.text} for entry in timeline],
         "investigations": [
@@ -193,6 +201,16 @@ def incident_json(
             }
             for item in investigations
         ],
+    }
+
+
+def _gathering_json(seen: Seen) -> dict[str, Any]:
+    return {
+        "began_at": format_instant(seen.began_at),
+        "asked": seen.asked,
+        "open": dict(seen.open_by_source),
+        "evidence": [evidence_json(item) for item in seen.items],
+        "gaps": [gap_json(item) for item in seen.gaps],
     }
 
 
@@ -236,20 +254,23 @@ def _rows(found: Sequence[tuple[Incident, Report | None]]) -> list[Any]:
     ]
 
 
-def _steps(incident: Incident, investigations: Sequence[Investigation], report: Report | None) -> tuple[Any, ...]:
+def _steps(incident: Incident, investigations: Sequence[Investigation], report: Report | None, seen: Seen | None) -> tuple[Any, ...]:
     from agent_sre.web.pages import Step
 
     newest = investigations[-1] if investigations else None
     received = newest.created_at if newest else incident.triggered_at
     diagnosed = report.created_at if report and report.stage is Stage.PRELIMINARY else None
     complete = report.created_at if report and report.stage is Stage.COMPLETE else None
+    evidence = f"{len(report.analysis.evidence)} answers" if report else ""
+    if seen:
+        evidence = f"{len(seen.items)} of {seen.asked} answers"
     running = newest is not None and newest.status is InvestigationStatus.ANALYZING
     by_model = report is not None and report.analysis.author != RULES
     last = "asking now" if running else (report.analysis.author if report and by_model else "")
     return (
         Step(name="received", at=received, detail="on disk"),
         Step(name="grouped", at=received, detail=f"{len(incident.alerts)} alerts" if len(incident.alerts) > 1 else "1 alert"),
-        Step(name="evidence", at=diagnosed or complete, detail=f"{len(report.analysis.evidence)} answers" if report else ""),
+        Step(name="evidence", at=diagnosed or complete, detail=evidence),
         Step(name="rules' verdict", at=diagnosed or complete),
         Step(name="model's verdict", at=complete if by_model else None, detail="no model took part" if complete and not by_model else last),
     )

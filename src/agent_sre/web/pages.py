@@ -25,7 +25,9 @@ from markupsafe import Markup, escape
 from agent_sre.alert.alert import AlertStatus, Severity
 from agent_sre.alert.subject import Subject, describe
 from agent_sre.analysis.analysis import RULES, Analysis
+from agent_sre.evidence.board import Seen
 from agent_sre.evidence.evidence import Data, Evidence, Fact, MetricSeries
+from agent_sre.evidence.gaps import switched_off, troubles
 from agent_sre.evidence.numbers import PLAIN, RATIO, UNITS
 from agent_sre.evidence.status import fields_of, status_of
 from agent_sre.incident.incident import Incident, IncidentStatus, TimelineEntry, incident_key
@@ -68,9 +70,10 @@ FACTS_SHOWN = 12
 DIFF_SHOWN = 30
 """A storm must not make a page that no phone can open. What is left out is counted on the page and there in the JSON."""
 
-QUICK_REFRESH_SECONDS, SLOW_REFRESH_SECONDS = 2, 30
+LIVE_REFRESH_SECONDS, QUICK_REFRESH_SECONDS, SLOW_REFRESH_SECONDS = 1, 2, 30
 QUICK_REFRESH_FOR = timedelta(minutes=15)
-"""A waiting page looks every 2 s while the report can still come (the longest wait for the model is 10 minutes), then more calmly."""
+"""A waiting page looks every second until the first verdict, because answers come in then; every 2 s while the final report can still come (the
+longest wait for the model is 10 minutes); then more calmly."""
 
 COMPLETE = "complete"  # delivery's Stage.COMPLETE, as the store and the JSON say it
 
@@ -132,11 +135,12 @@ class IncidentView:
     analysis: Analysis | None
     steps: tuple[Step, ...]  # in the order they are taken
     recurrence: str = ""  # "4th time in 7 days"; empty where nothing is known
+    seen: Seen | None = None  # what a running investigation has by now
 
     @property
     def waiting(self) -> bool:
         """Whether more is to come. Nothing is, once the incident is resolved: that cancels what still runs."""
-        return self.stage != COMPLETE and self.incident.status is not IncidentStatus.RESOLVED
+        return (self.stage != COMPLETE or self.seen is not None) and self.incident.status is not IncidentStatus.RESOLVED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +241,8 @@ def _environment() -> Environment:
         facts=_facts,
         only=_only,
         status=status_of,
+        troubles=troubles,
+        switched_off=switched_off,
         fields=fields_of,
         diff_class=_diff_class,
         word=_word,
@@ -320,8 +326,11 @@ def _refresh_seconds(view: IncidentView, now: datetime) -> int | None:
     if not view.waiting:
         return None
     # The alert's own times may be hours old when it first gets here; the steps tell when it did.
-    last_moved_at = max([view.incident.last_alert_at, *(step.at for step in view.steps if step.at is not None)])
-    return QUICK_REFRESH_SECONDS if now - last_moved_at < QUICK_REFRESH_FOR else SLOW_REFRESH_SECONDS
+    moves = [view.incident.last_alert_at, *(step.at for step in view.steps if step.at is not None)]
+    last_moved_at = max(moves if view.seen is None else [*moves, view.seen.began_at])
+    if now - last_moved_at >= QUICK_REFRESH_FOR:
+        return SLOW_REFRESH_SECONDS
+    return LIVE_REFRESH_SECONDS if view.seen is not None or view.analysis is None else QUICK_REFRESH_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

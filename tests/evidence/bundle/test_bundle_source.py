@@ -51,7 +51,7 @@ def test_the_plan_asks_for_what_is_there_and_says_who_would_have_answered() -> N
 async def test_objects_come_back_with_the_troubled_ones_first() -> None:
     pods = await answer("support", "pods", an_incident(an_alert("X", "", {"namespace": "shop"})))
     assert [item.name for item in pods.data if isinstance(item, KubernetesObject)][:2] == ["cart-6d5f7c9b8-x2x9k", "search-7d9c6b5f4d-abcde"]
-    assert pods.summary == "4 pods, 2 of them in trouble"
+    assert pods.summary.startswith("4 pods, 2 not as it should be: cart-6d5f7c9b8-x2x9k: ")
     named = await answer("support", "pods", an_incident(an_alert("X", "", {"namespace": "shop", "pod": "till-0"})))
     assert isinstance(named.data[0], KubernetesObject)
     assert named.data[0].name == "till-0"
@@ -75,7 +75,11 @@ async def test_series_about_the_subject_are_kept_within_bounds(monkeypatch: pyte
         ("changes", "1 change: rollout of cart: 1 new pod, 1 removed"),
         ("dependencies", "3 edges of who calls whom"),
         ("units", "2 systemd units, containerd on worker-2: inactive (dead) since 2026-11-23T06:40:00Z"),
-        ("events", "7 events, 3 of them warnings"),
+        (
+            "events",
+            "7 events, 3 warnings (BackOff ×18, Unhealthy ×3, FailedScheduling); Pod search-7d9c6b5f4d-abcde: 0/2 nodes are available: "
+            "2 Insufficient memory. preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod.",
+        ),
     ],
 )
 async def test_every_kind_has_its_summary(kind: str, summary: str) -> None:

@@ -23,6 +23,7 @@ from agent_sre.evidence.bundle.logs import patterns_of
 from agent_sre.evidence.bundle.openmetrics import NAME as METRIC
 from agent_sre.evidence.evidence import Data, Evidence, Fact, KubernetesObject, LogPattern, MetricSeries, Query, SourceHealth, Window
 from agent_sre.evidence.kubernetes.objects import is_troubled
+from agent_sre.evidence.kubernetes.summaries import summary_of
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.durations import readable
 from agent_sre.kit.errors import BadInput, Rejected
@@ -135,12 +136,14 @@ class BundleSource:
         kind = kind_of_word(query.kind)
         items = self.bundle.objects.get(kind.kind if kind else query.kind, ())
         items = items or next((found for name, found in self.bundle.objects.items() if plural_of(name) == query.kind), ())
-        return self._of_objects(query, incident, items, query.kind)
+        return self._of_objects(query, incident, items, summary_of(query.kind, items, len(items)))
 
     def _manifests(self, query: Query, incident: Incident) -> Evidence:
-        return self._of_objects(query, incident, self.bundle.manifests, "applied manifests: the desired state, not what is")
+        items = self.bundle.manifests
+        summary = f"{len(items)} applied manifests: the desired state, not what is" if items else "no applied manifests"
+        return self._of_objects(query, incident, items, summary)
 
-    def _of_objects(self, query: Query, incident: Incident, items: Sequence[KubernetesObject], name: str) -> Evidence:
+    def _of_objects(self, query: Query, incident: Incident, items: Sequence[KubernetesObject], summary: str) -> Evidence:
         ranked = sorted(items, key=lambda item: _distance(item, incident.subject))
         kept: list[KubernetesObject] = []
         left = MAX_OBJECT_BYTES
@@ -149,9 +152,6 @@ class BundleSource:
             if left < 0 and kept:
                 break
             kept.append(item)
-        troubled = sum(1 for item in items if is_troubled(item))
-        trouble = "warnings" if query.kind == "events" else "in trouble"
-        summary = f"{len(items)} {name}" + (f", {troubled} of them {trouble}" if troubled else "") if items else f"no {name}"
         return self._evidence(query, incident, kept, summary, truncated=len(kept) < len(items))
 
     def _series(self, query: Query, incident: Incident) -> Evidence:
