@@ -9,11 +9,11 @@ a live cluster or from a recording makes no difference here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from agent_sre.alert.subject import Subject, workload_of
 from agent_sre.evidence.evidence import (
@@ -26,8 +26,10 @@ from agent_sre.evidence.evidence import (
     LogPattern,
     MetricSeries,
 )
-from agent_sre.evidence.prometheus.signals import SIGNALS, Metric, classify
 from agent_sre.incident.incident import Incident
+
+if TYPE_CHECKING:
+    from agent_sre.evidence.prometheus.signals import Metric
 
 T = TypeVar("T")
 
@@ -163,7 +165,10 @@ class World:
     @cached_property
     def curves(self) -> tuple[Curve, ...]:
         """All series, with what they measure: by their metric's name, else by the kind of question that they answer."""
-        return tuple(_curve(item, data) for item, data in self._data() if isinstance(data, MetricSeries))
+        # Reading PromQL's names loads its parser, which nothing on the way to the webhook needs.
+        from agent_sre.evidence.prometheus.signals import SIGNALS, classify
+
+        return tuple(_curve(item, data, classify, SIGNALS) for item, data in self._data() if isinstance(data, MetricSeries))
 
     @cached_property
     def log_patterns(self) -> tuple[Seen[LogPattern], ...]:
@@ -189,14 +194,14 @@ class World:
         return ((item, data) for item in self.evidence.items for data in item.data)
 
 
-def _curve(item: Evidence, series: MetricSeries) -> Curve:
+def _curve(item: Evidence, series: MetricSeries, classify: Callable[[str], Metric | None], signals: Sequence[str]) -> Curve:
     name = series.labels.get(_METRIC, "")
-    metric: Metric | None = classify(name) if name else None
+    metric = classify(name) if name else None
     kind = item.query.kind
     return Curve(
         evidence_id=item.id,
         metric=name,
-        signal=metric.signal if metric else kind if kind in SIGNALS else "",
+        signal=metric.signal if metric else kind if kind in signals else "",
         good=metric.good if metric else False,
         factor=metric.factor if metric else 1.0,
         unit=metric.unit if metric else "",
