@@ -196,6 +196,11 @@ class World:
 
 def _curve(item: Evidence, series: MetricSeries, classify: Callable[[str], Metric | None], signals: Sequence[str]) -> Curve:
     name = series.labels.get(_METRIC, "")
+    if series.signal:
+        return Curve(
+            evidence_id=item.id, metric=name, signal=series.signal, good=series.worse == "down", factor=1.0, unit=series.unit,
+            labels={label: value for label, value in series.labels.items() if label != _METRIC}, points=series.points,
+        )  # fmt: skip
     metric = classify(name) if name else None
     kind = item.query.kind
     return Curve(
