@@ -75,6 +75,7 @@ def analysis_of(word: Callable[[], str]) -> Analysis:
         hypotheses=(
             Hypothesis(id="H1", cause=word(), subject=subject, score=0.5, supporting=("E01",), contradicting=(), check=word()),
             Hypothesis(id="H2", cause=word(), subject=subject, score=0.4, supporting=(word(),), contradicting=(word(),), check=word()),
+            _seen_cause(word, subject),
         ),
         recommendations=tuple(
             Recommendation(id=word(), horizon=horizon, text=word(), command=f"x {word()}", language="bash", evidence_ids=(word(),))
@@ -93,7 +94,17 @@ def analysis_of(word: Callable[[], str]) -> Analysis:
         timings={"rules": 0.1},
         tokens={},
         markdown="",
+        ruled_out=(_seen_cause(word, subject),),
+        chain=(word(), word()),
+        next_check=word(),
     )
+
+
+def _seen_cause(word: Callable[[], str], subject: Subject) -> Hypothesis:
+    return Hypothesis(
+        id="H3", cause=word(), subject=subject, score=0.3, supporting=("E01",), contradicting=("E01", word()), check=word(), name=word(),
+        reasons=(word(), word()), doubts=(word(),),
+    )  # fmt: skip
 
 
 def with_harmless_languages(analysis: Analysis) -> Analysis:
@@ -300,7 +311,9 @@ def test_the_json_has_the_five_parts_and_what_they_rest_on() -> None:
     document = analysis_json(analysis)
     assert {"root_cause", "impact", "mitigation_steps", "investigation_queries", "prevention"} <= set(document)
     assert [item["id"] for item in document["hypotheses"]] == [item.id for item in analysis.hypotheses]
-    assert set(document["hypotheses"][0]) == {"id", "cause", "score", "supporting", "contradicting", "check"}
+    assert set(document["hypotheses"][0]) == {
+            "id", "name", "cause", "object", "score", "supporting", "contradicting", "check", "reasons", "doubts",
+        }  # fmt: skip
     assert set(document["investigation_queries"][0]) == {"language", "text", "why", "returned"}
     assert {"id", "source", "query", "summary", "collected_at", "truncated", "url"} <= set(document["evidence"][0])
     assert document["author"] == analysis.author

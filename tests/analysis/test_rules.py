@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from agent_sre.alert.alert import Alert, AlertStatus, fingerprint_of
+from agent_sre.alert.subject import Subject
 from agent_sre.analysis.advice import topics_of
 from agent_sre.analysis.analysis import RULES, Analysis, Horizon
 from agent_sre.analysis.markdown import analysis_json
@@ -27,7 +28,8 @@ from agent_sre.evidence.evidence import Evidence, EvidenceSet, Query
 from agent_sre.evidence.kubernetes.objects import object_of
 from agent_sre.evidence.playbook import Playbook, PlaybookStep, load_playbooks, playbook_for
 from agent_sre.finding.diagnose import diagnose
-from agent_sre.finding.finding import Confidence
+from agent_sre.finding.finding import Confidence, Diagnosis, Finding
+from agent_sre.finding.rank import seen_causes
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.values import from_json, to_json
 from evidence.builders import NOW, STARTS_AT, an_alert, an_incident
@@ -438,3 +440,67 @@ def test_of_the_lists_of_a_cluster_only_those_with_trouble_get_a_line() -> None:
     evidence = EvidenceSet(items=tuple(replace(item, id=f"E{number:02d}") for number, item in enumerate(items, 1)))
     told = [line for line in analyse(an_incident(), evidence).markdown.splitlines() if line.startswith("- Kubernetes: ")]
     assert told == ["- Kubernetes: 1 pod, 1 not as it should be [E01]"]
+
+
+# The verdict
+
+
+def verdict(*, confidence: Confidence, rival: bool = False, next_check: str = "") -> Analysis:
+    """The analysis of a world in which a container was killed for lack of memory, and perhaps another one as well."""
+    incident = an_incident(an_alert(labels={"alertname": "SlowShop", "namespace": "shop"}))
+    names = ("cart", "basket") if rival else ("cart",)
+    findings = tuple(
+        Finding(
+            detector="memory",
+            summary=f"{name} was killed 3 times",
+            subject=Subject(kind="Deployment", name=name, namespace="shop"),
+            facts={},
+            evidence_ids=("E01",),
+            cause="oom_killed",
+            weight=0.9,
+            against=f"the memory of {name} was never measured",
+        )
+        for name in names
+    )
+    hypotheses = tuple(replace(item, id=f"H{number}") for number, item in enumerate(seen_causes(findings), 1))
+    evidence = evidence_set(answer("kubernetes", "pods"))
+    diagnosis = Diagnosis(
+        evidence=evidence, findings=findings, hypotheses=hypotheses, confidence=confidence, confidence_reason="two kinds of evidence agree",
+        ruled_out=(replace(hypotheses[0], cause="The node is short of memory", doubts=("no node reports pressure",), contradicting=("E01",)),),
+        chain=("cart ran out of memory [E01]", "the shop waits for cart [E01]"), next_check=next_check,
+    )  # fmt: skip
+    return rules_analysis(incident, diagnosis, playbook_for("SlowShop", PLAYBOOKS), author_note="no model is configured", now=NOW)
+
+
+def test_a_sure_cause_is_said_plainly_with_its_own_steps_over_the_object_that_was_seen() -> None:
+    analysis = verdict(confidence=Confidence.HIGH)
+    assert analysis.root_cause.startswith("Deployment shop/cart was killed")
+    assert analysis.root_cause.endswith("[E01]")
+    assert any("kubectl describe deployment cart -n shop" in item.command for item in analysis.recommendations)
+    assert_whole(analysis)
+
+
+def test_what_was_seen_what_speaks_against_it_and_what_was_ruled_out_stand_in_the_report() -> None:
+    text = verdict(confidence=Confidence.MEDIUM).markdown
+    assert "Most likely: Deployment shop/cart was killed" in text
+    for part in ("cart was killed 3 times", "never measured", "From the source to the symptom", "waits for cart", "no node reports pressure"):
+        assert part in text
+
+
+def test_two_causes_that_cannot_be_told_apart_are_both_said_with_the_check_that_would_tell() -> None:
+    analysis = verdict(confidence=Confidence.LOW, rival=True, next_check="Look which of them was killed first.")
+    assert analysis.root_cause.startswith("Inconclusive. Either")
+    assert "shop/cart" in analysis.root_cause
+    assert "shop/basket" in analysis.root_cause
+    assert analysis.recommendations[0].text == "Look which of them was killed first."
+    assert "**Next best check:** Look which of them was killed first." in analysis.markdown
+
+
+def test_the_json_tells_the_verdict_whole() -> None:
+    plain = analysis_json(verdict(confidence=Confidence.MEDIUM))
+    first = plain["hypotheses"][0]
+    assert (first["name"], first["object"]) == ("oom_killed", "Deployment shop/cart")
+    assert first["reasons"] == ["cart was killed 3 times"]
+    assert first["doubts"] == ["the memory of cart was never measured"]
+    assert plain["ruled_out"][0]["doubts"] == ["no node reports pressure"]
+    assert len(plain["causal_chain"]) == 2

@@ -16,6 +16,7 @@ from agent_sre.evidence.playbook import load_playbooks, playbook_for
 from agent_sre.finding.detectors import DETECTORS
 from agent_sre.finding.diagnose import diagnose
 from agent_sre.finding.finding import Finding
+from agent_sre.finding.world import World
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.values import from_json, to_json
 from evidence.builders import NOW, an_alert, an_incident
@@ -87,7 +88,7 @@ def test_every_detector_has_a_heading_in_the_reference() -> None:
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_without_evidence_nothing_is_measured(name: str) -> None:
-    for finding in DETECTORS[name].detect(an_incident(), EvidenceSet()):
+    for finding in DETECTORS[name].detect(World(an_incident(), EvidenceSet())):
         assert not finding.evidence_ids
 
 
@@ -95,21 +96,21 @@ def test_without_evidence_nothing_is_measured(name: str) -> None:
 @given(incident=incidents(), evidence=evidence_sets)
 @settings(max_examples=40, deadline=None)
 def test_any_evidence_gives_findings_and_no_exception(name: str, incident: Incident, evidence: EvidenceSet) -> None:
-    found = tuple(DETECTORS[name].detect(incident, evidence))
+    found = tuple(DETECTORS[name].detect(World(incident, evidence)))
     known = {item.id for item in evidence.items}
     for finding in found:
         assert finding.detector == name
         assert finding.summary.strip()
         assert "\n" not in finding.summary
         assert set(finding.evidence_ids) <= known
-    assert tuple(DETECTORS[name].detect(incident, evidence)) == found
+    assert tuple(DETECTORS[name].detect(World(incident, evidence))) == found
 
 
 @pytest.mark.parametrize("name", DETECTORS)
 @given(incident=incidents(), evidence=evidence_sets)
 @settings(max_examples=15, deadline=None)
 def test_findings_survive_the_store(name: str, incident: Incident, evidence: EvidenceSet) -> None:
-    for finding in DETECTORS[name].detect(incident, evidence):
+    for finding in DETECTORS[name].detect(World(incident, evidence)):
         assert from_json(Finding, to_json(Finding, finding)) == finding
 
 

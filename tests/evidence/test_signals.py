@@ -145,6 +145,14 @@ def test_edges_are_those_that_begin_or_end_in_the_namespace() -> None:
         assert {"reporter", *PAIR} == set(one.ask.by)
 
 
+def test_edges_are_told_apart_by_the_called_pod_where_the_pod_is_the_called_one_s() -> None:
+    call = {"namespace": "shop", "source": "front", "destination": "cart"}
+    (by_pod,) = edges.edge_asks(catalogue(seen("call_latency_ms", **call, pod="cart-7f9c6d5b8c-k2x9p")), REACH, 6)
+    assert "pod" in by_pod.ask.by
+    (whole,) = edges.edge_asks(catalogue(seen("call_latency_ms", **call, pod="front-7f9c6d5b8c-k2x9p")), REACH, 6)
+    assert "pod" not in whole.ask.by
+
+
 def test_both_sides_of_a_service_graph_are_asked() -> None:
     names = [f"traces_service_graph_request_{side}_seconds_bucket" for side in ("client", "server")]
     found = edges.edge_asks(catalogue(*(seen(name, namespace="shop", client="a", server="b") for name in names)), REACH, 6)

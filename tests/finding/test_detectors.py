@@ -9,6 +9,7 @@ import pytest
 from agent_sre.evidence.evidence import Evidence, Fact
 from agent_sre.finding.detectors import DETECTORS
 from agent_sre.finding.finding import Finding
+from agent_sre.finding.world import World
 from agent_sre.incident.incident import Incident
 from evidence.builders import STARTS_AT, an_alert, an_incident
 from finding.answers import answer, evidence_set, other, recurrence, related, rule, target, targets, value
@@ -21,7 +22,7 @@ def pod_incident() -> Incident:
 
 
 def detect(name: str, *items: Evidence, incident: Incident | None = None) -> list[Finding]:
-    return list(DETECTORS[name].detect(incident or pod_incident(), evidence_set(*items)))
+    return list(DETECTORS[name].detect(World(incident or pod_incident(), evidence_set(*items))))
 
 
 def only(found: list[Finding]) -> Finding:

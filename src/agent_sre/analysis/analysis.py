@@ -66,6 +66,9 @@ class Analysis:
     timings: Mapping[str, float]  # seconds by stage
     tokens: Mapping[str, int]  # input, output
     markdown: str
+    ruled_out: tuple[Hypothesis, ...] = ()  # thought of, and why not: in `doubts`
+    chain: tuple[str, ...] = ()  # from the source to the symptom, a sentence each, with citations
+    next_check: str = ""  # what would tell most, where the cause is not sure
 
     @property
     def mitigation_steps(self) -> tuple[Recommendation, ...]:

@@ -163,7 +163,8 @@ async def diagnose_node(state: State, runtime: Runtime[Context]) -> State:
         return {"timings": {"diagnose": tools.clock.monotonic() - started}}
     evidence = await tools.store.read(lambda connection: load_evidence(connection, run_id))
     playbook = playbook_for(incident.lead.name, tools.playbooks)
-    diagnosis = diagnose(incident, evidence, playbook)
+    # In a thread: over a thousand curves this takes a good part of a second, and the webhook must answer meanwhile.
+    diagnosis = await asyncio.to_thread(diagnose, incident, evidence, playbook)
     timings = {**state.get("timings", {}), "diagnose": tools.clock.monotonic() - started}
     analysis = rules_analysis(incident, diagnosis, playbook, author_note=WAITING_FOR_MODEL, timings=timings, now=tools.clock.now())
 

@@ -35,6 +35,7 @@ _EMPTY = "(empty)"
 _TEXT_LIMIT = 1000  # one observation, one cause: a paragraph, not a page
 _BLOCK_LIMIT = 4000  # one query or command
 _MOST_CAUSES = 6
+_MOST_REASONS = 3
 _MOST_GAPS = 8
 _MOST_PURPOSES = 4  # of the questions that one trouble left open
 _MOST_QUERIES = 6
@@ -141,9 +142,12 @@ def _analysis_part(analysis: Analysis) -> list[str]:
     lines = [ANALYSIS_HEADING, "", prose(analysis.title), ""]
     lines += _bullets("Key Observations", [prose(item, citing=True) for item in analysis.observations])
     lines += _root_causes(analysis)
+    lines += _bullets("From the source to the symptom", [prose(step, citing=True) for step in analysis.chain])
     if analysis.impact:
         lines += [f"**Impact:** {prose(analysis.impact, citing=True)}", ""]
     lines += [f"**Confidence:** {analysis.confidence.value} – {prose(analysis.confidence_reason, citing=True)}", ""]
+    lines += [f"**Next best check:** {prose(analysis.next_check, citing=True)}", ""] if analysis.next_check else []
+    lines += _bullets("Ruled out", [_ruled_out_item(item) for item in analysis.ruled_out[:_MOST_CAUSES]])
     lines += _bullets("Evidence", [f"[{item.id}] {prose(item.summary)}" for item in _cited_only(analysis)])
     lines += _bullets("Changes", _change_items(analysis))
     lines += _bullets("Log patterns", _pattern_items(analysis))
@@ -222,16 +226,31 @@ def _hypothesis_item(number: int, hypothesis: Hypothesis) -> list[str]:
     cited = "".join(f" [{evidence_id}]" for evidence_id in hypothesis.supporting if _is_id(evidence_id))
     against = " ".join(f"[{evidence_id}]" for evidence_id in hypothesis.contradicting if _is_id(evidence_id))
     lines = [f"{number}. {prose(hypothesis.cause)}{cited}{f' (against it: {against})' if against else ''}"]
-    return [*lines, f"{indent}How to tell: {prose(hypothesis.check)}"] if hypothesis.check else lines
+    # a list within the list, because lines that only follow each other are one paragraph to Markdown
+    if hypothesis.reasons:
+        lines.append(f"{indent}- Seen: {'; '.join(prose(reason, 300) for reason in hypothesis.reasons[:_MOST_REASONS])}")
+    if hypothesis.doubts:
+        lines.append(f"{indent}- Against it: {'; '.join(prose(doubt, 300) for doubt in hypothesis.doubts[:_MOST_REASONS])}")
+    if hypothesis.check:
+        lines.append(f"{indent}{'- ' if len(lines) > 1 else ''}How to tell: {prose(hypothesis.check)}")
+    return lines
+
+
+def _ruled_out_item(hypothesis: Hypothesis) -> str:
+    cited = "".join(f" [{evidence_id}]" for evidence_id in hypothesis.contradicting if _is_id(evidence_id))
+    why = "; ".join(prose(doubt, 300) for doubt in hypothesis.doubts[:_MOST_REASONS])
+    return f"{prose(hypothesis.cause)}{f': {why}' if why else ''}{cited}"
 
 
 def _cited_only(analysis: Analysis) -> list[Evidence]:
     """Evidence that the text cites and no observation tells about: a number in brackets must lead somewhere."""
     told = set(_CITATION.findall(" ".join(analysis.observations)))
-    cited = set(_CITATION.findall(" ".join([analysis.root_cause, analysis.impact, analysis.confidence_reason])))
+    said = [analysis.root_cause, analysis.impact, analysis.confidence_reason, analysis.next_check, *analysis.chain]
+    cited = set(_CITATION.findall(" ".join(said)))
     cited.update(evidence_id for item in analysis.recommendations for evidence_id in item.evidence_ids)
     for hypothesis in analysis.hypotheses[:_MOST_CAUSES]:
         cited.update(hypothesis.supporting, hypothesis.contradicting)
+    cited.update(evidence_id for item in analysis.ruled_out[:_MOST_CAUSES] for evidence_id in item.contradicting)
     return [item for item in analysis.evidence if item.id in cited - told and _is_id(item.id)]
 
 
@@ -312,6 +331,9 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
         "prevention": [_recommendation_json(item) for item in analysis.prevention],
         "recommendations": [_recommendation_json(item) for item in analysis.recommendations],
         "hypotheses": [_hypothesis_json(item) for item in analysis.hypotheses],
+        "ruled_out": [_hypothesis_json(item) for item in analysis.ruled_out],
+        "causal_chain": _texts(analysis.chain),
+        "next_check": _text(analysis.next_check),
         "evidence": [evidence_json(item) for item in analysis.evidence],
         "gaps": [gap_json(item) for item in analysis.gaps],
         "confidence": analysis.confidence.value,
@@ -349,11 +371,15 @@ def _query_json(item: InvestigationQuery) -> dict[str, Any]:
 def _hypothesis_json(item: Hypothesis) -> dict[str, Any]:
     return {
         "id": _text(item.id),
+        "name": _text(item.name),
         "cause": _text(item.cause),
+        "object": _text(describe(item.subject)),
         "score": _number(item.score),
         "supporting": _texts(item.supporting),
         "contradicting": _texts(item.contradicting),
         "check": _text(item.check),
+        "reasons": _texts(item.reasons),
+        "doubts": _texts(item.doubts),
     }
 
 

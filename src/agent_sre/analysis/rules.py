@@ -21,8 +21,9 @@ from agent_sre.analysis.observed import measured
 from agent_sre.analysis.parts import cited, finished, queries_of, recommendations_of, said, utc
 from agent_sre.evidence.evidence import EvidenceSet
 from agent_sre.evidence.playbook import Playbook, PlaybookStep, fill, playbook_for, values_of
+from agent_sre.finding.cause import causes, told
 from agent_sre.finding.diagnose import REPORTED, diagnose
-from agent_sre.finding.finding import Diagnosis, Hypothesis
+from agent_sre.finding.finding import Confidence, Diagnosis
 from agent_sre.incident.incident import Incident, IncidentStatus, MemberAlert
 from agent_sre.kit.durations import ago, readable
 
@@ -49,15 +50,16 @@ def rules_analysis(
     lead = incident.lead
     filled = fill(playbook, values_of(lead.subject, lead.labels))
     best = diagnosis.hypotheses[0].supporting if diagnosis.hypotheses else ()
+    steps = (*_steps_of_cause(diagnosis), *filled.steps)
     return finished(
         Analysis(
             task_type="incident",
             title=_title(incident),
             observations=tuple(_observations(incident, diagnosis, filled, now)),
-            root_cause=_root_cause(diagnosis.hypotheses, diagnosis.evidence),
+            root_cause=_root_cause(diagnosis),
             impact=_impact(incident, filled),
             hypotheses=diagnosis.hypotheses,
-            recommendations=recommendations_of(filled.steps, first=_asked_for(diagnosis), evidence_ids=best),
+            recommendations=recommendations_of(steps, first=_asked_for(diagnosis), evidence_ids=best),
             investigation_queries=queries_of(filled.queries, diagnosis.evidence, not_run=_NOT_RUN),
             evidence=diagnosis.evidence.items,
             gaps=diagnosis.evidence.gaps,
@@ -68,6 +70,9 @@ def rules_analysis(
             timings=dict(timings or {}),
             tokens={},
             markdown="",
+            ruled_out=diagnosis.ruled_out,
+            chain=diagnosis.chain,
+            next_check=diagnosis.next_check,
         )
     )
 
@@ -176,15 +181,35 @@ def _labels(alert: MemberAlert) -> Iterable[str]:
 # What it may be, and what to do
 
 
-def _root_cause(hypotheses: Sequence[Hypothesis], evidence: EvidenceSet) -> str:
-    if not hypotheses:
+def _root_cause(diagnosis: Diagnosis) -> str:
+    """The first cause, said as surely as it is known; two that cannot be told apart are both said."""
+    if not diagnosis.hypotheses:
         return "Unknown: no usual cause is recorded for this alert."
-    first = hypotheses[0]
-    measured = {item.id for item in evidence.items if item.query.source not in REPORTED}
+    first, *others = diagnosis.hypotheses
     if not first.supporting:
         return f"Not confirmed yet; most often: {_sentence(first.cause)}"
-    likely = "Most likely" if measured.intersection(first.supporting) else "Not measured, but suggested by what was reported"
-    return cited(f"{likely}: {_sentence(first.cause)}", first.supporting)
+    measured = {item.id for item in diagnosis.evidence.items if item.query.source not in REPORTED}
+    if not measured.intersection(first.supporting):
+        return cited(f"Not measured, but suggested by what was reported: {_sentence(first.cause)}", first.supporting)
+    if diagnosis.confidence is Confidence.HIGH:
+        return cited(_sentence(first.cause), first.supporting)
+    rival = next((item for item in others if item.name and item.supporting), None)
+    if first.name and diagnosis.confidence is Confidence.LOW and rival is not None:
+        return f"Inconclusive. Either {cited(_clause(first.cause), first.supporting)}, or {cited(_clause(rival.cause), rival.supporting)}."
+    return cited(f"Most likely: {_sentence(first.cause)}", first.supporting)
+
+
+def _clause(text: str) -> str:
+    return text.rstrip(".!?")
+
+
+def _steps_of_cause(diagnosis: Diagnosis) -> tuple[PlaybookStep, ...]:
+    """What is to be done about the first cause, where something was seen of it. They come before the playbook's own steps."""
+    first = next(iter(diagnosis.hypotheses), None)
+    if first is None or first.name not in causes():
+        return ()
+    seen = [item for item in diagnosis.findings if item.cause == first.name and item.subject == first.subject]
+    return told(causes()[first.name], max(seen, key=lambda item: item.weight))[2] if seen else ()
 
 
 def _sentence(text: str) -> str:
@@ -198,8 +223,10 @@ def _impact(incident: Incident, playbook: Playbook) -> str:
 
 
 def _asked_for(diagnosis: Diagnosis) -> list[PlaybookStep]:
-    """The check of the best hypothesis where evidence speaks for it: it comes before the usual first look."""
+    """The check that tells most, where evidence speaks for the best hypothesis: it comes before the usual first look."""
     first = next(iter(diagnosis.hypotheses), None)
-    if first is None or not first.supporting or not first.check:
+    if first is None or not first.supporting:
         return []
-    return [PlaybookStep(horizon="Immediate", text=f"Check the first cause: {first.check}")]
+    if diagnosis.next_check:
+        return [PlaybookStep(horizon="Immediate", text=diagnosis.next_check)]
+    return [PlaybookStep(horizon="Immediate", text=f"Check the first cause: {first.check}")] if first.check else []

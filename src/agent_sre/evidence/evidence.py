@@ -40,10 +40,17 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSeries:
-    """One series of a range query: points oldest first, (unix seconds, value). Missing points are missing, never zero; NaN counts as missing."""
+    """One series of a range query: points oldest first, (unix seconds, value). Missing points are missing, never zero;
+    NaN counts as missing.
+
+    `signal`, `unit` and `worse` are what whoever asked knows about the values. Without them the metric's name, a label, has to tell.
+    """
 
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]
+    signal: str = ""  # "latency", "errors", …: of prometheus/signals.py
+    unit: str = ""  # of numbers.py; the values are in it
+    worse: str = ""  # "up" or "down": the direction in which this is trouble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from agent_sre.evidence.playbook import Playbook, fill, values_of
 from agent_sre.finding.detectors import DETECTORS
 from agent_sre.finding.finding import Confidence, Diagnosis, Finding, Hypothesis
 from agent_sre.finding.rank import rank
+from agent_sre.finding.world import World
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.text import one_line
 
@@ -20,17 +21,17 @@ _CLEAR_LEAD = 1.2  # the first cause must outweigh the second by this much befor
 
 def diagnose(incident: Incident, evidence: EvidenceSet, playbook: Playbook) -> Diagnosis:
     """What the rules make of the evidence. `playbook` is that of the lead alert, as loaded."""
-    findings = detect(incident, evidence)
+    findings = detect(World(incident, evidence))
     lead = incident.lead
-    causes = fill(playbook, values_of(lead.subject, lead.labels)).causes
-    hypotheses = rank(causes, findings, lead.subject)
+    usual = fill(playbook, values_of(lead.subject, lead.labels)).causes
+    hypotheses = rank(usual, findings, lead.subject)
     confidence, reason = judge(evidence, hypotheses)
     return Diagnosis(evidence=evidence, findings=findings, hypotheses=hypotheses, confidence=confidence, confidence_reason=reason)
 
 
-def detect(incident: Incident, evidence: EvidenceSet) -> tuple[Finding, ...]:
+def detect(world: World) -> tuple[Finding, ...]:
     """Everything that any detector sees, in the registry's order."""
-    return tuple(finding for detector in DETECTORS.values() for finding in detector.detect(incident, evidence))
+    return tuple(finding for detector in DETECTORS.values() for finding in detector.detect(world))
 
 
 def judge(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis]) -> tuple[Confidence, str]:

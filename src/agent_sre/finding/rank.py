@@ -1,10 +1,13 @@
-"""From usual causes to hypotheses in order: what is measured lifts or lowers what is only usual.
+"""From findings and usual causes to hypotheses in order: what was seen comes first, and lifts or lowers what is only usual.
 
-    playbook causes ──prior by place──┐
-    findings with a `clue` ───────────┼──> Hypothesis H1, H2, … (best first)
-    findings with a `cause` ──────────┘
+    findings that name a cause ──same cause and object as one──explained away──┐
+    playbook causes ──prior by place──┐                                        ├──> Hypothesis H1, H2, … (best first)
+    findings with a `clue` ───────────┴────────────────────────────────────────┘
 
-A finding takes part by its `facts`:
+Findings of one cause about one object add up: 1 - (1 - w1)(1 - w2)…. What is explained by the trouble of another object that is itself a
+hypothesis (`Finding.explained_by`) keeps only what the other leaves open.
+
+A finding without a cause of its own takes part by its `facts`:
 
     clue     a token of CLUES: causes that its first pattern finds gain, those that its second finds lose
     cause    a sentence: the finding proposes a cause of its own, `weight` (0 to 1) strong, with `check` as the way to tell;
@@ -21,7 +24,8 @@ from dataclasses import dataclass, replace
 
 from agent_sre.alert.subject import Subject
 from agent_sre.evidence.playbook import PlaybookCause
-from agent_sre.finding.finding import Finding, Hypothesis
+from agent_sre.finding.cause import causes, told
+from agent_sre.finding.finding import Finding, Hypothesis, object_name
 
 MOST_HYPOTHESES = 6
 """As many as a small model can choose among, and more than anybody checks at night."""
@@ -79,13 +83,59 @@ CLUES: Mapping[str, Clue] = {
 """By token. Patterns read the sentences of playbook causes; tests/finding/test_rank.py shows for each what it moves."""
 
 
-def rank(causes: Sequence[PlaybookCause], findings: Sequence[Finding], subject: Subject) -> tuple[Hypothesis, ...]:
+def rank(usual_causes: Sequence[PlaybookCause], findings: Sequence[Finding], subject: Subject) -> tuple[Hypothesis, ...]:
     """Hypotheses, best first, at most six, with ids H1, H2, … in that order. Equal scores keep the playbook's order.
 
-    `causes` are filled in, most usual first.
+    `usual_causes` are filled in, most usual first.
     """
-    resting = [finding for finding in findings if finding.evidence_ids]
-    usual = [_weighed(item, _FIRST_PRIOR * _PRIOR_STEP**place, resting, subject) for place, item in enumerate(causes)]
+    seen = seen_causes(findings)
+    best_first = sorted([*seen, *_usual(usual_causes, findings, subject)], key=lambda item: -item.score)
+    return tuple(replace(item, id=f"H{number}") for number, item in enumerate(best_first[:MOST_HYPOTHESES], 1))
+
+
+def seen_causes(findings: Sequence[Finding]) -> tuple[Hypothesis, ...]:
+    """One hypothesis for each cause and object that findings name, best first, all of them, without ids. Equal scores keep their order."""
+    groups: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in findings:
+        if finding.cause and finding.evidence_ids:
+            groups.setdefault((finding.cause, object_name(finding.subject), finding.subject.namespace), []).append(finding)
+    strength = {key: _together(group) for key, group in groups.items()}
+    blame: dict[str, float] = {}  # by object: how surely something is wrong with it
+    for (_, name, _), score in strength.items():
+        blame[name] = max(blame.get(name, 0.0), score)
+    hypotheses = [_seen(key, group, strength[key], blame) for key, group in groups.items()]
+    return tuple(sorted(hypotheses, key=lambda item: -item.score))
+
+
+def _together(findings: Sequence[Finding]) -> float:
+    left = 1.0
+    for finding in findings:
+        left *= 1 - min(max(finding.weight, 0.0), 1.0)
+    return 1 - left
+
+
+def _seen(key: tuple[str, str, str], findings: Sequence[Finding], score: float, blame: Mapping[str, float]) -> Hypothesis:
+    strongest = max(findings, key=lambda finding: finding.weight)
+    sentence, check, _ = told(causes()[key[0]], strongest)
+    deeper = {object_name(subject) for finding in findings for subject in finding.explained_by} - {key[1]}
+    explained = max((blame.get(name, 0.0) for name in deeper), default=0.0)
+    return Hypothesis(
+        id="",
+        cause=sentence,
+        subject=strongest.subject,
+        score=_bounded(score * (1 - explained)),
+        supporting=tuple(dict.fromkeys(evidence_id for finding in findings for evidence_id in finding.evidence_ids)),
+        contradicting=(),
+        check=check,
+        name=key[0],
+        reasons=tuple(dict.fromkeys(finding.summary for finding in findings)),
+        doubts=tuple(dict.fromkeys(finding.against for finding in findings if finding.against)),
+    )
+
+
+def _usual(usual_causes: Sequence[PlaybookCause], findings: Sequence[Finding], subject: Subject) -> list[Hypothesis]:
+    resting = [finding for finding in findings if finding.evidence_ids and not finding.cause]
+    usual = [_weighed(item, _FIRST_PRIOR * _PRIOR_STEP**place, resting, subject) for place, item in enumerate(usual_causes)]
     proposed: dict[str, Hypothesis] = {}
     for finding in resting:
         proposal = _proposal(finding)
@@ -96,8 +146,7 @@ def rank(causes: Sequence[PlaybookCause], findings: Sequence[Finding], subject: 
             proposal = replace(proposal, score=max(proposal.score, same.score))
             usual.remove(same)
         proposed[proposal.cause.casefold()] = proposal
-    best_first = sorted([*proposed.values(), *usual], key=lambda item: -item.score)
-    return tuple(replace(item, id=f"H{number}") for number, item in enumerate(best_first[:MOST_HYPOTHESES], 1))
+    return [*proposed.values(), *usual]
 
 
 def _proposal(finding: Finding) -> Hypothesis | None:

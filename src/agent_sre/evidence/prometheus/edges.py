@@ -120,7 +120,17 @@ def _grounds(seen: Seen, pair: Pair, reach: Reach) -> list[tuple[Matcher, ...]]:
 
 def _groups(seen: Seen, pair: Pair) -> tuple[str, ...]:
     ends = next((ends for ends in _NAMESPACES if set(ends) <= seen.labels), ())
-    return tuple(sorted({pair.source, pair.destination, *ends, *(name for name in ("reporter",) if name in seen.labels)}))
+    return tuple(sorted({pair.source, pair.destination, *ends, *(name for name in ("reporter",) if name in seen.labels), *_called_pod(seen, pair)}))
+
+
+def _called_pod(seen: Seen, pair: Pair) -> tuple[str, ...]:
+    """The label with the called pod, where there is one: a bad version shows in its own pods only.
+
+    Istio's `pod` is the one that was scraped, at either end, so the names have to say it.
+    """
+    name = words.first(words.POD, seen.labels)
+    told = [series for series in seen.samples if series.get(name) and series.get(pair.destination)] if name else []
+    return (name,) if told and all(series[name].startswith(series[pair.destination]) for series in told) else ()
 
 
 def _narrowed(metric: Metric, seen: Seen, pair: Pair) -> tuple[Matcher, ...]:

@@ -49,8 +49,8 @@ CROWD = 80
 """Series of a metric from which on Prometheus is first asked for a dozen points of each, and for whole curves of those that moved only."""
 
 MAX_EDGES = 40
-MAX_EDGE_CURVES = 60
-"""Latency of forty edges, and of half of them from both sides."""
+MAX_EDGE_CURVES = 120
+"""Latency and failures of forty edges, and half as many again for edges that were measured at both sides or by pod."""
 
 MAX_SIBLINGS = 20
 MAX_FACTS = 60
@@ -232,7 +232,7 @@ class Explorer:
         line = "; ".join(fact.text for fact in facts[:3])
         if any(reach.is_narrow(catalogue.seen[ask.metric]) for ask in asks if ask.metric in catalogue.seen):
             line += "; neighbours left out, they are too many series"
-        data: list[Data] = [*facts, *(_kept(curve.series, curve.ask.metric) for curve in kept)]
+        data: list[Data] = [*facts, *(_kept(curve.series, curve.ask) for curve in kept)]
         return look.evidence(data, line, ran=ran, truncated=len(curves) > len(kept) or crowd > 0)
 
     async def _worth_a_curve(self, look: _Look, asks: Sequence[Ask]) -> tuple[int, tuple[Matcher, ...]]:
@@ -309,7 +309,7 @@ class Explorer:
         shown = [series for series in drawable if series.points][:MAX_SIBLINGS]
         shown.sort(key=lambda series: not _is_own(series.labels, focus.labels, member))
         ran = replace(look.query, expression=drawn, language="promql")
-        return look.evidence((*facts, *(_kept(one, "") for one in shown)), line, ran=ran, truncated=len(found) > MAX_SIBLINGS)
+        return look.evidence((*facts, *(_kept(one) for one in shown)), line, ran=ran, truncated=len(found) > MAX_SIBLINGS)
 
     async def _split(
         self, look: _Look, focus: Focus, named: Mapping[str, str]
@@ -349,7 +349,7 @@ class Explorer:
             return look.evidence((), f"kube-state-metrics says nothing about {_ground(ground)}", ran=ran)
         line = workload.summary(facts, describe(subject))
         kept = tuple(one.fact for one in facts[:MAX_FACTS])
-        shown = tuple(_kept(one, workload.RESTARTS) for one in curves[:MAX_CURVES])
+        shown = tuple(_kept(one, metric=workload.RESTARTS) for one in curves[:MAX_CURVES])
         return look.evidence((*kept, *shown), line, ran=ran, truncated=len(facts) > len(kept) or len(curves) > len(shown))
 
     # Changes
@@ -384,6 +384,8 @@ class Explorer:
         if not found:
             return look.evidence((), f"no call was counted around {_ground(ground)}", ran=ran)
         names = words.names_of(look.member.subject)
+        for rows in found.values():  # a call that was measured for each pod is told by the pod that moved most
+            rows.sort(key=lambda row: -row[2].score)
         order = sorted(found, key=lambda ends: (not set(ends) & names, -max(moved.score for _, _, moved in found[ends]), ends))
         order = order[:MAX_EDGES]
         dependencies = [
@@ -394,7 +396,7 @@ class Explorer:
         curves = sorted(
             ((asked, series) for ends in order for asked, series, _ in found[ends]), key=lambda item: item[0].ask.signal == signals.TRAFFIC
         )
-        kept = [_kept(series, asked.ask.metric) for asked, series in curves[:MAX_EDGE_CURVES]]
+        kept = [_kept(series, asked.ask) for asked, series in curves[:MAX_EDGE_CURVES]]
         touching = sum(bool(set(ends) & names) for ends in found)
         line = f"{len(found)} {'edge' if len(found) == 1 else 'edges'}, {touching} of them at {describe(look.member.subject)}"
         moved_most = max(order, key=lambda ends: max(moved.score for _, _, moved in found[ends]))
@@ -548,11 +550,14 @@ def _edge_fact(ends: tuple[str, str], rows: Sequence[tuple[EdgeAsk, Series, Move
     return Fact(name="edge", text=edges.edge_text(source, destination, figures), values=values)
 
 
-def _kept(series: Series, metric: str) -> MetricSeries:
-    """A curve as evidence: finite, bounded, to six digits, with its metric's name."""
+def _kept(series: Series, ask: Ask | None = None, *, metric: str = "") -> MetricSeries:
+    """A curve as evidence: finite, bounded, to six digits, with its metric's name and with what it was asked for."""
+    metric = ask.metric if ask else metric
     points = tuple((at, float(f"{value:.6g}")) for at, value in series.points if math.isfinite(value) and 0 <= at < 1e11)
     labels = {"__name__": metric, **series.labels} if metric else dict(series.labels)
-    return MetricSeries(labels=labels, points=points[-MAX_POINTS:])
+    if ask is None:
+        return MetricSeries(labels=labels, points=points[-MAX_POINTS:])
+    return MetricSeries(labels=labels, points=points[-MAX_POINTS:], signal=ask.signal, unit=ask.unit, worse=ask.worse)
 
 
 # Helpers

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from agent_sre.evidence.evidence import EvidenceSet
 from agent_sre.finding.facts import Value, facts, member_of, number, of_kind
 from agent_sre.finding.finding import Finding
-from agent_sre.incident.incident import Incident
+from agent_sre.finding.world import World
 from agent_sre.kit.durations import readable
 
 _FLAPPING_FIRINGS = 5
@@ -22,7 +21,8 @@ class Recurrence:
 
     name = "recurrence"
 
-    def detect(self, incident: Incident, evidence: EvidenceSet) -> Iterable[Finding]:
+    def detect(self, world: World) -> Iterable[Finding]:
+        incident, evidence = world.incident, world.evidence
         for item in of_kind(evidence, "history", "recurrence"):
             for fact in facts(item, "recurrence"):
                 earlier = number(fact.values, "count")

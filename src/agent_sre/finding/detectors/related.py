@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from agent_sre.alert.subject import Subject, describe
-from agent_sre.evidence.evidence import Evidence, EvidenceSet, Fact
+from agent_sre.evidence.evidence import Evidence, Fact
 from agent_sre.finding.facts import facts, instant, number, of_kind, text
 from agent_sre.finding.finding import Finding
+from agent_sre.finding.world import World
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.text import one_line
 
@@ -25,7 +26,8 @@ class Related:
 
     name = "related"
 
-    def detect(self, incident: Incident, evidence: EvidenceSet) -> Iterable[Finding]:
+    def detect(self, world: World) -> Iterable[Finding]:
+        incident, evidence = world.incident, world.evidence
         for item in of_kind(evidence, "history", "related"):
             others = list(facts(item, "related"))
             deeper = sorted((rank, index) for index, fact in enumerate(others) if (rank := _depth(incident, fact)) is not None)

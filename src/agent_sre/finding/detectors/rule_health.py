@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agent_sre.evidence.evidence import EvidenceSet
 from agent_sre.finding.facts import facts, member_of, of_kind, text
 from agent_sre.finding.finding import Finding
-from agent_sre.incident.incident import Incident
+from agent_sre.finding.world import World
 from agent_sre.kit.text import one_line
 
 _WELL = frozenset({"", "ok", "unknown"})  # "unknown" is a rule that was not evaluated yet
@@ -18,7 +17,8 @@ class RuleHealth:
 
     name = "rule_health"
 
-    def detect(self, incident: Incident, evidence: EvidenceSet) -> Iterable[Finding]:
+    def detect(self, world: World) -> Iterable[Finding]:
+        incident, evidence = world.incident, world.evidence
         for item in of_kind(evidence, "prometheus", "rule"):
             member = member_of(incident, item)
             name = one_line(member.name, 120)

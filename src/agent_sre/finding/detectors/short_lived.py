@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from agent_sre.alert.alert import AlertStatus
-from agent_sre.evidence.evidence import EvidenceSet
 from agent_sre.finding.facts import of_kind
 from agent_sre.finding.finding import Finding
-from agent_sre.incident.incident import Incident
+from agent_sre.finding.world import World
 from agent_sre.kit.durations import readable
 
 _SHORT = timedelta(minutes=5)
@@ -20,7 +19,8 @@ class ShortLived:
 
     name = "short_lived"
 
-    def detect(self, incident: Incident, evidence: EvidenceSet) -> Iterable[Finding]:
+    def detect(self, world: World) -> Iterable[Finding]:
+        incident, evidence = world.incident, world.evidence
         ends = [alert.ends_at for alert in incident.alerts if alert.status is AlertStatus.RESOLVED and alert.ends_at is not None]
         if len(ends) < len(incident.alerts):
             return

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 
 from agent_sre.alert.alert import AlertStatus
 from agent_sre.alert.subject import Subject, describe, workload_of
-from agent_sre.evidence.evidence import EvidenceSet
 from agent_sre.finding.facts import Value, of_kind
 from agent_sre.finding.finding import Finding
-from agent_sre.incident.incident import Incident
+from agent_sre.finding.world import World
 from agent_sre.kit.text import one_line
 
 _FEWEST = 3  # two things share something by chance
@@ -20,7 +19,8 @@ class Spread:
 
     name = "spread"
 
-    def detect(self, incident: Incident, evidence: EvidenceSet) -> Iterable[Finding]:
+    def detect(self, world: World) -> Iterable[Finding]:
+        incident, evidence = world.incident, world.evidence
         firing = [alert.subject for alert in incident.alerts if alert.status is AlertStatus.FIRING]
         subjects = list(dict.fromkeys(firing))
         if len(subjects) < _FEWEST:

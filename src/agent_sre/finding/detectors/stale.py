@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agent_sre.alert.alert import AlertStatus
-from agent_sre.evidence.evidence import EvidenceSet
 from agent_sre.finding.facts import facts, member_of, of_kind, text
 from agent_sre.finding.finding import Finding
-from agent_sre.incident.incident import Incident
+from agent_sre.finding.world import World
 
 
 class Stale:
@@ -16,7 +15,8 @@ class Stale:
 
     name = "stale"
 
-    def detect(self, incident: Incident, evidence: EvidenceSet) -> Iterable[Finding]:
+    def detect(self, world: World) -> Iterable[Finding]:
+        incident, evidence = world.incident, world.evidence
         for item in of_kind(evidence, "prometheus", "active"):
             member = member_of(incident, item)
             if member.status is not AlertStatus.FIRING:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agent_sre.evidence.evidence import Evidence, EvidenceSet, Fact
+from agent_sre.evidence.evidence import Evidence, Fact
 from agent_sre.finding.facts import Values, facts, member_of, number, of_kind, text
 from agent_sre.finding.finding import Finding
+from agent_sre.finding.world import World
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.text import one_line
 
@@ -104,7 +105,8 @@ class TargetDown:
 
     name = "target_down"
 
-    def detect(self, incident: Incident, evidence: EvidenceSet) -> Iterable[Finding]:
+    def detect(self, world: World) -> Iterable[Finding]:
+        incident, evidence = world.incident, world.evidence
         for item in of_kind(evidence, "prometheus", "targets"):
             targets = list(facts(item, "target"))
             if not targets:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from statistics import fmean, median
 
-from agent_sre.evidence.evidence import Evidence, EvidenceSet, Fact
+from agent_sre.evidence.evidence import Evidence, Fact
 from agent_sre.finding.facts import Value, facts, member_of, number, of_kind, series, text
 from agent_sre.finding.finding import Finding
+from agent_sre.finding.world import World
 from agent_sre.incident.incident import Incident
 
 _FLAT = 0.05  # of the range that the curve has covered: a smaller move is noise to the reader
@@ -22,7 +23,8 @@ class ThresholdCrossed:
 
     name = "threshold"
 
-    def detect(self, incident: Incident, evidence: EvidenceSet) -> Iterable[Finding]:
+    def detect(self, world: World) -> Iterable[Finding]:
+        incident, evidence = world.incident, world.evidence
         for item in of_kind(evidence, "prometheus", "value"):
             for fact in facts(item, "value"):
                 yield self._crossing(incident, item, fact)
