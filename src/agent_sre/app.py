@@ -18,6 +18,7 @@ from agent_sre.analysis.agent import Agent
 from agent_sre.analysis.analysis import Analysis
 from agent_sre.analysis.llm.model import Budget
 from agent_sre.analysis.llm.ollama import OllamaModel
+from agent_sre.analysis.llm.openai import OpenAIModel
 from agent_sre.analysis.rules import rules_analysis
 from agent_sre.config.config import Config
 from agent_sre.evidence.alert_source import AlertSource
@@ -75,7 +76,7 @@ class App:
     sweep: Sweep
     reconciler: Reconciler | None
     agent: Agent
-    model: OllamaModel
+    model: OllamaModel | OpenAIModel
     prometheus: PrometheusClient | None
     kubernetes: KubernetesSource | NotConfigured
     alertmanager: AlertmanagerClient | None
@@ -141,7 +142,8 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
     published = Signal()
     inbox = Inbox(store, clock)
     queue = EmbeddedQueue(store, clock, config.queue)
-    model = OllamaModel(config.ollama, clock)
+    calls = config.openai if config.openai.url else config.ollama
+    model = OpenAIModel(config.openai, clock) if config.openai.url else OllamaModel(config.ollama, clock)
     prometheus = PrometheusClient(config.prometheus) if config.prometheus.url and sources is None else None
     prometheus_source = PrometheusSource(prometheus, clock) if prometheus else NotConfigured("prometheus", "PROMETHEUS_URL")
     alertmanager = AlertmanagerClient(config.alertmanager) if config.alertmanager.url and sources is None else None
@@ -158,7 +160,7 @@ def build(config: Config, *, clock: Clock | None = None, store: Store | None = N
         sources=evidence,
         playbooks=playbooks,
         model=model,
-        budget=Budget(total=config.ollama.total, max_output_tokens=config.ollama.max_output_tokens),
+        budget=Budget(total=calls.total, max_output_tokens=calls.max_output_tokens),
         settings=config.agent,
         board=board,
     )

@@ -14,9 +14,11 @@ import pytest
 
 from agent_sre.analysis.llm.model import REASONS, Budget, LanguageModel, ModelFailed, ModelHealth
 from agent_sre.analysis.llm.ollama import OllamaModel, OllamaSettings
+from agent_sre.analysis.llm.openai import OpenAIModel, OpenAISettings
 from agent_sre.kit.clock import SystemClock
 from fakes.model import InstantModel, ScriptedModel
 from fakes.ollama import FakeOllama, default_answer
+from fakes.openai import FakeOpenAI
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -54,6 +56,18 @@ async def ollama(chat: str, tags: str = "fine") -> AsyncIterator[LanguageModel]:
 
 
 @asynccontextmanager
+async def openai(chat: str, models: str = "fine") -> AsyncIterator[LanguageModel]:
+    async with FakeOpenAI(chat) as fake:
+        fake.behave(models, path="/v1/models")
+        settings = OpenAISettings(url=fake.api, model_name="qwen3:4b", first_token=timedelta(seconds=1), retry_pause=timedelta(0))
+        model = OpenAIModel(settings, SystemClock())
+        try:
+            yield model
+        finally:
+            await model.close()
+
+
+@asynccontextmanager
 async def scripted_well() -> AsyncIterator[LanguageModel]:
     yield ScriptedModel(default_answer({"format": SCHEMA}), *["It is the disk."] * 10)
 
@@ -72,6 +86,8 @@ async def instant() -> AsyncIterator[LanguageModel]:
 CASES = (
     Case(name="ollama", well=lambda: ollama("fine"), ill=lambda: ollama("hang before the first token", tags="hang before the first token")),
     Case(name="ollama, not streaming", well=lambda: ollama("whole at once"), ill=lambda: ollama("done false", tags="500 memory")),
+    Case(name="openai", well=lambda: openai("fine"), ill=lambda: openai("stall mid-stream", models="hang before the first token")),
+    Case(name="openai, not streaming", well=lambda: openai("whole at once"), ill=lambda: openai("no choices", models="500 memory")),
     Case(name="scripted", well=scripted_well, ill=scripted_ill),
     Case(name="instant", well=instant, ill=None),
 )

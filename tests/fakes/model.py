@@ -30,6 +30,7 @@ class ScriptedModel:
     """
 
     provider = "scripted"
+    title = "The scripted model"
 
     def __init__(self, *answers: str | ModelFailed, name: str = "scripted-model", health: ModelHealth = HEALTHY) -> None:
         self.name = name

@@ -28,7 +28,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 CREATED_AT = "2026-11-23T06:40:11.312345678Z"
 NDJSON = "application/x-ndjson"
@@ -186,6 +186,17 @@ Behaviour = Callable[[Exchange], Awaitable[None]]
 class FakeOllama:
     """A server on the loopback, as long as the `async with` lasts."""
 
+    chat_path = "/api/chat"
+
+    @property
+    def named(self) -> Mapping[str, Behaviour]:
+        """The behaviours that go by a name."""
+        return BEHAVIOURS
+
+    async def fine(self, exchange: Exchange) -> None:
+        """What the real server would do."""
+        await fine(exchange)
+
     def __init__(
         self,
         behaviour: str | Behaviour = "fine",
@@ -215,7 +226,7 @@ class FakeOllama:
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.behave(behaviour)
 
-    async def __aenter__(self) -> FakeOllama:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, self._host, self._port)
         self._port = self._server.sockets[0].getsockname()[1]
         return self
@@ -239,11 +250,11 @@ class FakeOllama:
     @property
     def chats(self) -> list[Request]:
         """The requests that asked the model something."""
-        return [request for request in self.requests if request.path == "/api/chat" and request.json["messages"]]
+        return [request for request in self.requests if request.path == self.chat_path and request.json["messages"]]
 
-    def behave(self, *behaviours: str | Behaviour, path: str = "/api/chat") -> None:
-        """How the next requests to this path are answered, one after the other; the last behaviour stays."""
-        self._behaviours[path] = [BEHAVIOURS[item] if isinstance(item, str) else item for item in behaviours]
+    def behave(self, *behaviours: str | Behaviour, path: str = "") -> None:
+        """How the next requests to this path are answered, one after the other; the last behaviour stays. No path: that of chats."""
+        self._behaviours[path or self.chat_path] = [self.named[item] if isinstance(item, str) else item for item in behaviours]
 
     async def serve_forever(self) -> None:
         """Serves until it is cancelled."""
@@ -275,7 +286,7 @@ class FakeOllama:
 
     async def _respond(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Exchange:
         exchange = Exchange(self, request, reader, writer)
-        is_chat = request.path == "/api/chat"
+        is_chat = request.path == self.chat_path
         self._at_once += is_chat
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
@@ -289,7 +300,7 @@ class FakeOllama:
         planned = self._behaviours.get(request.path)
         if planned:
             return planned.pop(0) if len(planned) > 1 else planned[0]
-        return fine
+        return self.fine
 
 
 async def fine(exchange: Exchange) -> None:

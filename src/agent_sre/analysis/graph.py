@@ -260,7 +260,7 @@ async def _answer_text(state: State, context: Context) -> ModelAnswer:
         budget=context.tools.model_budget,
     )
     if not clean(completion.text).strip():
-        raise ModelFailed("Ollama's model answered with nothing", reason="invalid")
+        raise ModelFailed("The model answered with nothing", reason="invalid")
     return ModelAnswer(completion=completion, verdict=None, note=f"answered by {completion.model}; nothing of it was measured")
 
 

@@ -58,9 +58,9 @@ def read_verdict(text: str, *, hypotheses: Sequence[str], evidence: Sequence[str
     cause = document.get("b_cause")
     summary, impact = document.get("e_summary"), document.get("f_impact")
     if cause not in (*hypotheses, UNKNOWN):
-        raise ModelFailed("Ollama's model chose a cause that was not among the hypotheses", reason="invalid")
+        raise ModelFailed("The model chose a cause that was not among the hypotheses", reason="invalid")
     if not isinstance(summary, str) or not summary.strip() or not isinstance(impact, str):
-        raise ModelFailed("Ollama's model left out the summary or the impact", reason="invalid")
+        raise ModelFailed("The model left out the summary or the impact", reason="invalid")
     confidence = document.get("d_confidence")
     return Verdict(
         cause=str(cause),
@@ -83,9 +83,9 @@ def _document(text: str) -> Mapping[str, Any]:
     try:
         document = orjson.loads(text[start : end + 1]) if 0 <= start < end else None
     except orjson.JSONDecodeError as error:
-        raise ModelFailed("Ollama's model answered with broken JSON", reason="invalid") from error
+        raise ModelFailed("The model answered with broken JSON", reason="invalid") from error
     if not isinstance(document, dict):
-        raise ModelFailed("Ollama's model did not answer with a JSON object", reason="invalid")
+        raise ModelFailed("The model did not answer with a JSON object", reason="invalid")
     return document
 
 

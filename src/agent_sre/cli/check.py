@@ -40,7 +40,7 @@ async def _look() -> list[tuple[str, str, str]]:
         door = "a token is asked for" if config.inbox.webhook_token else "no token is asked for"
         lines.append(("webhook", "ok", f"http://{config.server.host}:{config.server.port}/webhook/alert, {door}"))
         model = await application.model.check(_TIMEOUT)
-        lines.append(("ollama", "ok" if model.connected else "error", model.detail))
+        lines.append((application.model.provider, "ok" if model.connected else "error", model.detail))
         for source in application.sources:
             health = await source.check(_TIMEOUT)
             lines.append((health.name, health.state, health.reason))

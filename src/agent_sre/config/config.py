@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from agent_sre.alert.inbox import InboxSettings
 from agent_sre.analysis.agent import AgentSettings
 from agent_sre.analysis.llm.ollama import OllamaSettings
+from agent_sre.analysis.llm.openai import OpenAISettings
 from agent_sre.evidence.alertmanager.client import AlertmanagerSettings
 from agent_sre.evidence.kubernetes.client import KubernetesSettings
 from agent_sre.evidence.loki.client import LokiSettings
@@ -41,6 +42,7 @@ class Config:
     logs: LogSettings = field(default_factory=LogSettings)
     loki: LokiSettings = field(default_factory=LokiSettings)
     ollama: OllamaSettings = field(default_factory=OllamaSettings)
+    openai: OpenAISettings = field(default_factory=OpenAISettings)
     playbooks: PlaybookSettings = field(default_factory=PlaybookSettings)
     prometheus: PrometheusSettings = field(default_factory=PrometheusSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)

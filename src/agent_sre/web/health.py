@@ -176,13 +176,14 @@ class Health:
     def _say(self, model: ModelHealth) -> None:
         if model.connected and not self._was_connected:
             log.info(
-                "Ollama connection established: %s (model %s)",
+                "%s connection established: %s (model %s)",
+                self._agent.model.title,
                 self._ollama_url,
                 model.model,
                 extra={"action": "llm_connected", "gen_ai.request.model": model.model},
             )
         elif not model.connected and self._was_connected is not False:
-            log.warning("Ollama is not usable, rules write the reports: %s", model.detail, extra={"action": "llm_unavailable"})
+            log.warning("%s is not usable, rules write the reports: %s", self._agent.model.title, model.detail, extra={"action": "llm_unavailable"})
         self._was_connected = model.connected
 
     async def _store_state(self) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -53,12 +54,14 @@ class Answer:
     output_tokens: int | None
 
 
-class AnswerReader:
-    """Feed it the bytes as they come. Each call raises Unusable as soon as nothing good can come any more."""
+class LineReader(ABC):
+    """Bytes as they come, cut into lines. Each call raises Unusable as soon as nothing good can come any more."""
+
+    _begins: tuple[bytes, ...] = (b"{",)  # how a line begins that has something to say
 
     def __init__(self) -> None:
         self.objects = 0  # how many came so far: progress, as far as timeouts are concerned
-        self._pieces: list[str] = []
+        self.pieces: list[str] = []
         self._line: list[bytes] = []  # the unfinished line, in parts: joining at every chunk would be quadratic
         self._line_bytes = 0
         self._body_bytes = 0
@@ -84,12 +87,20 @@ class AnswerReader:
         try:
             answer = self._take(line)
         except Unusable as error:
-            if error.reason == "garbage" and line.startswith(b"{"):
+            if error.reason == "garbage" and line.startswith(self._begins):
                 raise Unusable("incomplete", "the answer ended in the middle of a line") from error
             raise
         if answer is None:
-            raise Unusable("incomplete", f"the answer ended after {self.objects} lines without saying that it is done")
+            return self._ended()
         return answer
+
+    def _ended(self) -> Answer:
+        """The answer where the stream ends without an end."""
+        raise Unusable("incomplete", f"the answer ended after {self.objects} lines without saying that it is done")
+
+    @abstractmethod
+    def _take(self, line: bytes) -> Answer | None:
+        """The answer, if this line ends it."""
 
     def _whole_line(self, end: bytes) -> bytes:
         if self._line_bytes + len(end) > MAX_LINE_BYTES:
@@ -98,18 +109,22 @@ class AnswerReader:
         self._line, self._line_bytes = [], 0
         return line
 
+
+class AnswerReader(LineReader):
+    """Ollama's native wire."""
+
     def _take(self, line: bytes) -> Answer | None:
-        for value in _values(line):
+        for value in values_of_line(line):
             self.objects += 1
             if not isinstance(value, dict):
                 raise Unusable("garbage", "a line of the answer is JSON, but not an object")
             if value.get("error"):
-                _raise_error(value["error"])
+                raise_error(value["error"])
             if "message" not in value and "done" not in value:
                 raise Unusable("garbage", "a line of the answer is JSON, but not Ollama's")
             if value.get("remote_host"):
                 raise Unusable("cloud_model", "the model does not run here: Ollama forwarded the prompt to another host")
-            self._pieces.append(_content(value.get("message")))
+            self.pieces.append(content_of(value.get("message")))
             if value.get("done") is True:
                 return self._finish(value)
         return None
@@ -117,17 +132,17 @@ class AnswerReader:
     def _finish(self, last: dict[str, Any]) -> Answer:
         finish_reason = last.get("done_reason") or "stop"
         if finish_reason == "length":
-            raise Unusable("cut_off", f"the answer was cut off after {_count(last.get('eval_count'))} tokens")
+            raise Unusable("cut_off", f"the answer was cut off after {count_of(last.get('eval_count'))} tokens")
         if finish_reason != "stop":
             raise Unusable("incomplete", f"the answer ended with done_reason {one_line(str(finish_reason), 40)!r}")
-        text = without_thinking(_joined(self._pieces)).strip()
+        text = without_thinking(joined(self.pieces)).strip()
         if not text:
             raise Unusable("invalid", "the answer is empty")
         return Answer(
             text=text,
             finish_reason="stop",
-            input_tokens=_count(last.get("prompt_eval_count")),
-            output_tokens=_count(last.get("eval_count")),
+            input_tokens=count_of(last.get("prompt_eval_count")),
+            output_tokens=count_of(last.get("eval_count")),
         )
 
 
@@ -155,7 +170,8 @@ def without_thinking(text: str) -> str:
     return _THINKING_END.sub("", _THINKING.sub("", text))
 
 
-def _values(line: bytes) -> Iterator[Any]:
+def values_of_line(line: bytes) -> Iterator[Any]:
+    """The JSON values of one line: usually one, none where it is blank."""
     if not line.strip():
         return
     try:
@@ -192,14 +208,14 @@ def _refuse_constant(name: str) -> NoReturn:
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
-def _raise_error(value: object) -> NoReturn:
+def raise_error(value: object) -> NoReturn:
     text = error_text(value)
     if says_too_long(text):
         raise Unusable("prompt_too_long", f"the model refused the prompt: {text}")
     raise Unusable("server_error", f"the model failed while it answered: {text}")
 
 
-def _content(message: object) -> str:
+def content_of(message: object) -> str:
     if message is None:
         return ""
     content = message.get("content") if isinstance(message, dict) else message
@@ -210,7 +226,7 @@ def _content(message: object) -> str:
     return content
 
 
-def _joined(pieces: list[str]) -> str:
+def joined(pieces: list[str]) -> str:
     """The pieces as one text, with characters put together again that were split between two of them, as bytes or as UTF-16 halves."""
     text = "".join(pieces)
     if text.isascii():
@@ -219,5 +235,5 @@ def _joined(pieces: list[str]) -> str:
     return _LONE_SURROGATE.sub("�", text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _count(value: object) -> int | None:
+def count_of(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

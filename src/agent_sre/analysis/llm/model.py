@@ -66,6 +66,7 @@ class LanguageModel(Protocol):
     """Every implementation runs through tests/conformance/test_language_model.py."""
 
     provider: str  # "ollama"
+    title: str  # "Ollama": what messages call it
     name: str  # the configured model
 
     async def complete(self, *, system: str, prompt: str, schema: Mapping[str, Any] | None, budget: Budget) -> Completion:
