@@ -176,7 +176,9 @@ class World:
 
     @cached_property
     def changes(self) -> tuple[Seen[Change], ...]:
-        return tuple(Seen(evidence_id=item.id, value=data) for item, data in self._data() if isinstance(data, Change))
+        """What changed, each thing once: of several answers the last, because it was made from the others (evidence/derived.py)."""
+        told = [item for item in self.evidence.items if any(isinstance(data, Change) for data in item.data)]
+        return tuple(Seen(evidence_id=item.id, value=data) for item in told[-1:] for data in item.data if isinstance(data, Change))
 
     @cached_property
     def dependencies(self) -> tuple[Seen[Dependency], ...]:
