@@ -153,7 +153,9 @@ def _open_metrics(series_by_metric: Mapping[str, Sequence[MetricSeries]], shift:
 
 def _one_of_each_set() -> list[Path]:
     folders = sorted(folder for folder in CASES.iterdir() if (folder / "metrics.om.xz").exists()) if CASES.is_dir() else []
-    return list({folder.name.partition("-")[0]: folder for folder in reversed(folders)}.values())
+    first = list({folder.name.partition("-")[0]: folder for folder in reversed(folders)}.values())
+    # Sets without a metric about the service that their alert names have no series of the alert's own to show.
+    return [folder for folder in first if recorded_world(folder) is not None]
 
 
 async def test_a_world_of_our_own_is_measured_stored_and_drawn(tmp_path: Path) -> None:
@@ -166,8 +168,7 @@ async def test_a_world_of_our_own_is_measured_stored_and_drawn(tmp_path: Path) -
 @pytest.mark.parametrize("folder", _one_of_each_set(), ids=lambda folder: folder.name)
 async def test_a_recorded_world_is_measured_stored_and_drawn(folder: Path, tmp_path: Path) -> None:
     world = recorded_world(folder)
-    if world is None:
-        pytest.skip("no metric of this set is about the service that the alert names")
+    assert world is not None
     await shown(world, tmp_path)
 
 
