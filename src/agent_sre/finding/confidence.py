@@ -1,0 +1,81 @@
+"""How likely the first hypothesis is right, learned from recorded incidents whose cause is known. Pure.
+
+    hypotheses, evidence ──signs_of_verdict──> signs ──chance_right──> 0 to 1 ──> high from HIGH on, medium from MEDIUM on, else low
+
+A logistic curve over a few signs that mean the same in every system. The weights stand in finding/confidence.toml;
+`agent-sre eval cases DIR --truth FILE --refit` learns them again, which is needed whenever detectors or their weights change.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+
+from agent_sre.evidence.evidence import EvidenceSet
+from agent_sre.finding.finding import Hypothesis, object_name
+
+HIGH = 0.9
+"""Nine of ten verdicts that are called high must be right: one wrong in ten is what an on-call engineer still forgives a colleague."""
+
+MEDIUM = 0.5
+"""More often right than wrong."""
+
+PRIOR: Mapping[str, float] = {
+    # Where learning starts, and what stands where no example says otherwise.
+    "always": -2.0,
+    "score": 3.0,  # what the detectors themselves think
+    "lead": 2.0,  # over the best hypothesis about another object: many suspects are none
+    "lead of cause": 1.0,  # over another cause of the same object: the object may be right and its trouble not
+    "kinds of evidence": 0.5,  # independent ways of seeing it; each more is harder to explain by chance
+    "contradicted": -1.0,
+    "gaps": -0.5,  # what could not be asked may hold the better answer
+}
+
+_MOST_KINDS = 3
+_CLOSE = 0.8  # a rival with so much of the first's score is as good
+
+
+def signs_of_verdict(hypotheses: Sequence[Hypothesis], evidence: EvidenceSet) -> Mapping[str, float]:
+    """The signs of the first of these hypotheses, best first. Empty where there is none that was seen."""
+    if not hypotheses or not hypotheses[0].name:
+        return {}
+    first = hypotheses[0]
+    seen = [item for item in hypotheses[1:] if item.name]
+    name = object_name(first.subject)
+    other_object = max((item.score for item in seen if object_name(item.subject) != name), default=0.0)
+    other_cause = max((item.score for item in seen if object_name(item.subject) == name), default=0.0)
+    supporting = set(first.supporting)
+    asked = {(item.query.source, item.query.kind) for item in evidence.items if item.id in supporting}
+    tables = {source for source, _ in asked}
+    return {
+        "always": 1.0,
+        "score": first.score,
+        "lead": first.score - other_object,
+        "lead of cause": first.score - other_cause,
+        "rivals": math.log1p(sum(item.score >= _CLOSE * first.score for item in seen)),
+        "kinds of evidence": math.log1p(min(len(asked), _MOST_KINDS)),
+        "sources": float(len(tables) > 1),
+        "ways of seeing it": math.log1p(min(len(first.reasons), _MOST_KINDS)),
+        "curves only": float(bool(asked) and tables <= {"prometheus"}),
+        "contradicted": float(bool(first.contradicting)),
+        "gaps": len(evidence.gaps) / max(len(evidence.gaps) + len(evidence.items), 1),
+    }
+
+
+@cache
+def confidence_weights() -> Mapping[str, float]:
+    """The packaged weights by sign."""
+    table: Mapping[str, float] = tomllib.loads((resources.files("agent_sre.finding") / "confidence.toml").read_text("utf-8"))["weights"]
+    return table or PRIOR
+
+
+def chance_right(signs: Mapping[str, float], weights: Mapping[str, float] | None = None) -> float:
+    """How likely a verdict with these signs is right; 0 without signs."""
+    if not signs:
+        return 0.0
+    known = confidence_weights() if weights is None else weights
+    total = sum(known.get(name, 0.0) * value for name, value in signs.items())
+    return 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))
