@@ -1,0 +1,89 @@
+"""Which of many objects that alert at once is the likely source: by their alerts alone, so it also speaks where nothing can be measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from agent_sre.alert.alert import AlertStatus
+from agent_sre.alert.subject import Subject, describe
+from agent_sre.finding.facts import of_kind
+from agent_sre.finding.finding import Finding
+from agent_sre.finding.storm import StormAlert, storm_alert, storm_of, suspects
+from agent_sre.finding.world import World
+from agent_sre.kit.text import one_line
+
+_FEWEST = 3  # of two objects either may be the other's victim
+_LEAST_SHARE = 0.4  # below, the alerts point at nobody: half of such guesses were wrong on recorded storms
+_LEAST_LEAD = 1.5  # times the share of the second
+_WEIGHT = 0.5  # of a share of 1: less than anything that was measured
+_MOST = 5000  # alerts: more are a flood, in which nobody stands out
+
+
+class Storm:
+    """Reads the incident's own alerts, and who calls whom where it is known."""
+
+    name = "storm"
+
+    def detect(self, world: World) -> Iterable[Finding]:
+        firing = [alert for alert in world.incident.alerts if alert.status is AlertStatus.FIRING][:_MOST]
+        subjects: dict[str, Subject] = {}
+        alerts: list[StormAlert] = []
+        for alert in firing:
+            name = _name(alert.subject)
+            subjects.setdefault(name, alert.subject)
+            one = storm_alert(alert.labels, alert.subject)
+            alerts.append(replace(one, object=name, caller=_caller(one.caller, alert.subject.namespace, alert.labels)))
+        if len(subjects) < _FEWEST:
+            return
+        edges = _edges(world, subjects)
+        ranked = suspects(storm_of(alerts, edges=edges))
+        first, second = ranked[0], ranked[1]
+        if first.score < _LEAST_SHARE or first.score < _LEAST_LEAD * second.score:
+            return
+        subject = subjects[first.name]
+        where = describe(subject)
+        own = sum(alert.object == first.name for alert in alerts)
+        yield Finding(
+            detector=self.name,
+            summary=f"Of {len(subjects)} objects that alert together, {where} looks most like the source by the shape of its {own} "
+            f"alert{'' if own == 1 else 's'} ({first.score:.0%} against {second.score:.0%} for {describe(subjects[second.name])})",
+            subject=subject,
+            facts={
+                "objects": len(subjects),
+                "share": round(first.score, 3),
+                "signs": ", ".join(first.reasons),
+                "cause": f"Trouble of {one_line(where, 160)}, from which the other alerts follow",
+                "check": f"Look at {one_line(where, 160)} first; if the other alerts end when its own do, it was the source.",
+                "weight": round(_WEIGHT * first.score, 3),
+            },
+            evidence_ids=tuple(item.id for kind in ("alert", "members") for item in of_kind(world.evidence, "alert", kind)),
+        )
+
+
+def _name(subject: Subject) -> str:
+    return f"{subject.namespace}/{subject.name}" if subject.namespace else subject.name
+
+
+def _caller(caller: str, namespace: str, labels: Mapping[str, str]) -> str:
+    """Callers are named without their namespace; theirs is that of the alert unless a label says otherwise."""
+    if not caller:
+        return ""
+    own = labels.get("source_workload_namespace") or namespace
+    return f"{own}/{caller}" if own else caller
+
+
+def _edges(world: World, subjects: Mapping[str, Subject]) -> Iterable[tuple[str, str]]:
+    """Calls between members, by their own names or those of their services and workloads."""
+    members: dict[str, list[str]] = {}
+    for name, subject in subjects.items():
+        for known in {subject.name, subject.service, world.workload(subject.kind, subject.namespace, subject.name).name} - {""}:
+            members.setdefault(known, []).append(name)
+    for seen in world.dependencies:
+        callers, callees = members.get(seen.value.source, ()), members.get(seen.value.destination, ())
+        # one of many pods stands for all: pairs of pods would be the square of their number
+        if len(callers) * len(callees) <= len(callers) + len(callees):
+            yield from ((caller, callee) for caller in callers for callee in callees)
+        elif callers and callees:
+            yield from ((caller, callees[0]) for caller in callers)
+            yield from ((callers[0], callee) for callee in callees)
