@@ -172,14 +172,14 @@ def eval_cases(
     folder: Annotated[Path, typer.Argument(help="A folder of cases, one folder each: alert.json, case.json, and what was recorded.")],
     truth: Truth = None,
     json_file: JsonFile = None,
-    jobs: Annotated[int, typer.Option(help="Processes at the same time.", min=1, max=64)] = os.cpu_count() or 1,
+    jobs: Annotated[int, typer.Option(help="Processes at the same time; 0 is one per processor.", min=0, max=64)] = 0,
     refit: Refit = False,
     write: Write = None,
 ) -> None:
     """Run the rules over recorded incidents, without a model: suspects in order, confidence, seconds. A broken case does not stop the others."""
     from agent_sre.cli.eval.cases import run
 
-    raise typer.Exit(run(folder, truth=truth, json_file=json_file, jobs=jobs, refit=refit, write=write))
+    raise typer.Exit(run(folder, truth=truth, json_file=json_file, jobs=jobs or os.cpu_count() or 1, refit=refit, write=write))
 
 
 @evaluation.command("storms")
@@ -187,9 +187,7 @@ def eval_storms(
     files: Annotated[list[Path], typer.Argument(help="JSON Lines, packed with xz or not: `id`, `webhook` and, if known, `topology`.")],
     truth: Truth = None,
     json_file: JsonFile = None,
-    history: Annotated[
-        bool, typer.Option(help="Let storms that came before in the file tell what usually fires. Their sources stay unknown.")
-    ] = True,
+    history: Annotated[bool, typer.Option(help="Let storms that came before in the file tell what usually fires, or not (--no-history).")] = True,
     half: Annotated[int | None, typer.Option(help="Print the accuracy of one half of the storms only, 0 or 1.", min=0, max=1)] = None,
     refit: Refit = False,
     write: Write = None,

@@ -135,7 +135,7 @@ class Suspect:
 
     name: str
     score: float
-    reasons: tuple[str, ...]  # the signs that speak for it most, as words
+    reasons: tuple[str, ...]  # the signs that speak for it most, as words; for the first five
 
 
 # Reading alerts
@@ -336,13 +336,15 @@ def suspects(storm: Storm, usual: Usual | None = None, weights: Mapping[str, flo
     top = max(sums)
     shares = [math.exp(value - top) for value in sums]
     whole = sum(shares)
-    found = [
-        Suspect(name=name, score=share / whole, reasons=_reasons(one, weights)) for name, share, one in zip(storm.objects, shares, signs, strict=True)
-    ]
-    return tuple(sorted(found, key=lambda suspect: (-suspect.score, suspect.name)))
+    best_first = sorted(zip(storm.objects, shares, signs, strict=True), key=lambda one: (-one[1], one[0]))
+    return tuple(
+        Suspect(name=name, score=share / whole, reasons=_reasons(one, weights) if place < _EXPLAINED else ())
+        for place, (name, share, one) in enumerate(best_first)
+    )
 
 
 _MOST_REASONS = 3
+_EXPLAINED = 5  # nobody asks why the sixth is a suspect
 
 
 def _reasons(signs: Signs, weights: Mapping[str, float]) -> tuple[str, ...]:

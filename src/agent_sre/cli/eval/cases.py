@@ -223,6 +223,7 @@ def _run_all(cases: Sequence[Case], *, jobs: int, baselines: bool) -> tuple[list
     results: list[Result] = []
     failures: list[tuple[str, str]] = []
     with Progress() as progress, _pool(min(jobs, len(cases))) as pool:
+        progress.step(f"{len(cases)} cases, {min(jobs, len(cases))} at a time (Ctrl-C stops)")
         waiting = {pool.submit(evaluate, case, baselines=baselines): case for case in cases}
         for number, future in enumerate(as_completed(waiting), 1):
             if (error := future.exception()) is not None:

@@ -14,10 +14,10 @@ from agent_sre.finding.world import World
 from agent_sre.kit.text import one_line
 
 _FEWEST = 3  # of two objects either may be the other's victim
-_LEAST_SHARE = 0.4  # below, the alerts point at nobody: half of such guesses were wrong on recorded storms
+_LEAST_SHARE = 0.4  # below, two of three guesses were wrong on recorded storms: the alerts point at nobody
 _LEAST_LEAD = 1.5  # times the share of the second
 _WEIGHT = 0.5  # of a share of 1: less than anything that was measured
-_MOST = 5000  # alerts: more are a flood, in which nobody stands out
+_MOST = 2000  # alerts, the most severe first: 0.1 s, and in a larger flood nobody stands out
 
 
 class Storm:
