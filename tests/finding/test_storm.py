@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent_sre.evidence.evidence import Dependency, EvidenceSet
+from agent_sre.evidence.evidence import Dependency, EvidenceSet, Fact
 from agent_sre.finding.detectors.storm import Storm as StormDetector
 from agent_sre.finding.storm import Usual, family_of, sibling_name, signs_of, storm_alert, storm_of, storm_weights, suspects
 from agent_sre.finding.world import World
@@ -108,6 +108,18 @@ def test_the_detector_names_the_source_and_cites_the_alerts() -> None:
     assert finding.subject.name == "ledger-0"
     assert finding.summary.startswith("Of 3 objects that alert together, Pod harbour/ledger-0 looks most like the source")
     assert finding.evidence_ids == ("E01",)
+
+
+def test_the_detector_knows_what_usually_fires() -> None:
+    """Every storm has the crane's alerts; the tide's is new."""
+    noisy = [an_alert("LogAnomaly", labels={"namespace": "harbour", "pod": f"crane-{number}"}) for number in range(3)]
+    new = an_alert("LogAnomaly", labels={"namespace": "harbour", "pod": "tide-0"})
+    whole = Fact(name="usual", text="", values={"incidents": 40})
+    each = [Fact(name="usual_alert", text="", values={"fingerprint": alert.fingerprint, "incidents": 39}) for alert in noisy]
+    evidence = evidence_set(answer("alert", "members", number=1), answer("history", "usual", whole, *each, number=2))
+    (finding,) = StormDetector().detect(World(an_incident(*noisy, new), evidence))
+    assert finding.subject.name == "tide-0"
+    assert finding.evidence_ids == ("E01", "E02")
 
 
 def test_the_detector_says_nothing_of_two_objects_or_of_equal_ones() -> None:

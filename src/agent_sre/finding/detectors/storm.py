@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from agent_sre.alert.alert import AlertStatus
 from agent_sre.alert.subject import Subject, describe
-from agent_sre.finding.facts import of_kind
+from agent_sre.finding.facts import facts, number, of_kind, text
 from agent_sre.finding.finding import Finding
-from agent_sre.finding.storm import StormAlert, storm_alert, storm_of, suspects
+from agent_sre.finding.storm import StormAlert, Usual, has_history, storm_alert, storm_of, suspects
 from agent_sre.finding.world import World
 from agent_sre.kit.text import one_line
 
@@ -21,7 +21,7 @@ _MOST = 2000  # alerts, the most severe first: 0.1 s, and in a larger flood nobo
 
 
 class Storm:
-    """Reads the incident's own alerts, and who calls whom where it is known."""
+    """Reads the incident's own alerts, and, where they are known, who calls whom and what usually fires (`usual` of the history)."""
 
     name = "storm"
 
@@ -29,15 +29,17 @@ class Storm:
         firing = [alert for alert in world.incident.alerts if alert.status is AlertStatus.FIRING][:_MOST]
         subjects: dict[str, Subject] = {}
         alerts: list[StormAlert] = []
+        fingerprints: list[str] = []
         for alert in firing:
             name = _name(alert.subject)
             subjects.setdefault(name, alert.subject)
             one = storm_alert(alert.labels, alert.subject)
             alerts.append(replace(one, object=name, caller=_caller(one.caller, alert.subject.namespace, alert.labels)))
+            fingerprints.append(alert.fingerprint)
         if len(subjects) < _FEWEST:
             return
-        edges = _edges(world, subjects)
-        ranked = suspects(storm_of(alerts, edges=edges))
+        usual = _usual(world, dict(zip(fingerprints, alerts, strict=True)), subjects)
+        ranked = suspects(storm_of(alerts, edges=_edges(world, subjects)), usual)
         first, second = ranked[0], ranked[1]
         if first.score < _LEAST_SHARE or first.score < _LEAST_LEAD * second.score:
             return
@@ -57,12 +59,30 @@ class Storm:
                 "check": f"Look at {one_line(where, 160)} first; if the other alerts end when its own do, it was the source.",
                 "weight": round(_WEIGHT * first.score, 3),
             },
-            evidence_ids=tuple(item.id for kind in ("alert", "members") for item in of_kind(world.evidence, "alert", kind)),
+            evidence_ids=tuple(
+                item.id
+                for source, kind in (("alert", "alert"), ("alert", "members"), *([("history", "usual")] if has_history(usual) else []))
+                for item in of_kind(world.evidence, source, kind)
+            ),
         )
 
 
 def _name(subject: Subject) -> str:
     return f"{subject.namespace}/{subject.name}" if subject.namespace else subject.name
+
+
+def _usual(world: World, alert_by_fingerprint: Mapping[str, StormAlert], subjects: Iterable[str]) -> Usual:
+    """What the store remembers of earlier incidents with these alerts; nothing where it was not asked."""
+    usual = Usual()
+    for item in of_kind(world.evidence, "history", "usual"):
+        usual.storms = max((int(number(fact.values, "incidents") or 0) for fact in facts(item, "usual")), default=0)
+        for fact in facts(item, "usual_alert"):
+            alert, count = alert_by_fingerprint.get(text(fact.values, "fingerprint")), int(number(fact.values, "incidents") or 0)
+            if alert is not None and 0 < count <= usual.storms:
+                usual.alerts[(alert.object, alert.key, alert.caller)] = count
+                usual.about[alert.object] += count
+    usual.present.update(dict.fromkeys(subjects, max(usual.storms, 0)))
+    return usual
 
 
 def _caller(caller: str, namespace: str, labels: Mapping[str, str]) -> str:
