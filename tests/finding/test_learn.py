@@ -8,10 +8,11 @@ import random
 import pytest
 
 from agent_sre.evidence.evidence import EvidenceSet, Fact
-from agent_sre.finding.confidence import PRIOR, chance_right, confidence_weights, signs_of_verdict
+from agent_sre.finding.confidence import chance_right, confidence_weights, signs_of_verdict
 from agent_sre.finding.diagnose import judge
 from agent_sre.finding.finding import Confidence, Hypothesis
 from agent_sre.finding.learn import Choice, fit_choice, minimise
+from agent_sre.finding.weights import CONFIDENCE_PRIOR
 from evidence.builders import an_alert
 from finding.answers import answer, evidence_set, gap
 
@@ -51,8 +52,8 @@ def test_a_lead_makes_surer_and_gaps_less_sure() -> None:
     alone = signs_of_verdict([_hypothesis("oom_killed", 0.9)], evidence)
     tied = signs_of_verdict([_hypothesis("oom_killed", 0.9), _hypothesis("oom_killed", 0.88, name="till")], evidence)
     blind = signs_of_verdict([_hypothesis("oom_killed", 0.9)], evidence_set(answer("kubernetes", "pods"), gap("timeout", "x")))
-    assert chance_right(alone, PRIOR) > chance_right(tied, PRIOR)
-    assert chance_right(alone, PRIOR) > chance_right(blind, PRIOR)
+    assert chance_right(alone, CONFIDENCE_PRIOR) > chance_right(tied, CONFIDENCE_PRIOR)
+    assert chance_right(alone, CONFIDENCE_PRIOR) > chance_right(blind, CONFIDENCE_PRIOR)
     assert alone["lead"] == 0.9
     assert tied["lead"] == pytest.approx(0.02)
 

@@ -16,26 +16,7 @@ from importlib import resources
 
 from agent_sre.evidence.evidence import EvidenceSet
 from agent_sre.finding.finding import Hypothesis, object_name
-
-HIGH = 0.9
-"""Nine of ten verdicts that are called high must be right: one wrong in ten is what an on-call engineer still forgives a colleague."""
-
-MEDIUM = 0.5
-"""More often right than wrong."""
-
-PRIOR: Mapping[str, float] = {
-    # Where learning starts, and what stands where no example says otherwise.
-    "always": -2.0,
-    "score": 3.0,  # what the detectors themselves think
-    "lead": 2.0,  # over the best hypothesis about another object: many suspects are none
-    "lead of cause": 1.0,  # over another cause of the same object: the object may be right and its trouble not
-    "kinds of evidence": 0.5,  # independent ways of seeing it; each more is harder to explain by chance
-    "contradicted": -1.0,
-    "gaps": -0.5,  # what could not be asked may hold the better answer
-}
-
-_MOST_KINDS = 3
-_CLOSE = 0.8  # a rival with so much of the first's score is as good
+from agent_sre.finding.weights import CLOSE_RIVAL, CONFIDENCE_PRIOR, MOST_KINDS
 
 
 def signs_of_verdict(hypotheses: Sequence[Hypothesis], evidence: EvidenceSet) -> Mapping[str, float]:
@@ -55,10 +36,10 @@ def signs_of_verdict(hypotheses: Sequence[Hypothesis], evidence: EvidenceSet) ->
         "score": first.score,
         "lead": first.score - other_object,
         "lead of cause": first.score - other_cause,
-        "rivals": math.log1p(sum(item.score >= _CLOSE * first.score for item in seen)),
-        "kinds of evidence": math.log1p(min(len(asked), _MOST_KINDS)),
+        "rivals": math.log1p(sum(item.score >= CLOSE_RIVAL * first.score for item in seen)),
+        "kinds of evidence": math.log1p(min(len(asked), MOST_KINDS)),
         "sources": float(len(tables) > 1),
-        "ways of seeing it": math.log1p(min(len(first.reasons), _MOST_KINDS)),
+        "ways of seeing it": math.log1p(min(len(first.reasons), MOST_KINDS)),
         "curves only": float(bool(asked) and tables <= {"prometheus"}),
         "contradicted": float(bool(first.contradicting)),
         "gaps": len(evidence.gaps) / max(len(evidence.gaps) + len(evidence.items), 1),
@@ -69,7 +50,7 @@ def signs_of_verdict(hypotheses: Sequence[Hypothesis], evidence: EvidenceSet) ->
 def confidence_weights() -> Mapping[str, float]:
     """The packaged weights by sign."""
     table: Mapping[str, float] = tomllib.loads((resources.files("agent_sre.finding") / "confidence.toml").read_text("utf-8"))["weights"]
-    return table or PRIOR
+    return table or CONFIDENCE_PRIOR
 
 
 def chance_right(signs: Mapping[str, float], weights: Mapping[str, float] | None = None) -> float:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from agent_sre.evidence.evidence import Evidence, EvidenceSet, Gap
 from agent_sre.evidence.playbook import Playbook, fill, values_of
-from agent_sre.finding.confidence import HIGH, MEDIUM, chance_right, signs_of_verdict
+from agent_sre.finding.confidence import chance_right, signs_of_verdict
 from agent_sre.finding.detectors import DETECTORS
 from agent_sre.finding.finding import Confidence, Diagnosis, Finding, Hypothesis
 from agent_sre.finding.rank import rank
+from agent_sre.finding.weights import HIGH, MEDIUM
 from agent_sre.finding.world import World
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.text import one_line

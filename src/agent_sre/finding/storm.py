@@ -20,6 +20,7 @@ from functools import cache, lru_cache
 from importlib import resources
 
 from agent_sre.alert.subject import Subject, subject_of, workload_of
+from agent_sre.finding.weights import STORM_ENOUGH_HISTORY, STORM_EXPERT, STORM_MOST_MISSED, STORM_MOST_SURPRISE, STORM_USUAL
 
 Signs = Mapping[str, float]
 
@@ -51,10 +52,6 @@ _DOWN = re.compile(r" (?:down|low|drop\w*|falling|decrease\w*|below|missing) ")
 _DIRECTIONS = ("direction", "trend")
 _SIGNED = frozenset({"cpu", "memory", "disk", "network", "process", "latency", "traffic", "errors"})
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+\d*|\d+(?:xx)?")
-
-_ENOUGH_HISTORY = 3  # earlier storms before what is usual can be told
-_USUAL = 0.3  # an alert that fires in three of ten storms is missed when it does not
-_MOST_SURPRISE = 6.0  # log of 400: beyond that, history is too short to tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +104,7 @@ class Usual:
     def surprise(self, alert: StormAlert) -> float:
         """0 for an alert that always fires, about log of the number of storms for one that never did."""
         share = (self.alerts[(alert.object, alert.key, alert.caller)] + 0.5) / (self.present[alert.object] + 2)
-        return min(-math.log(min(share, 1.0)), _MOST_SURPRISE)
+        return min(-math.log(min(share, 1.0)), STORM_MOST_SURPRISE)
 
     def missed(self, storm: Storm) -> Mapping[str, float]:
         """By object, how strange it is that its usual alerts did not fire: a program that is gone writes no log."""
@@ -115,7 +112,7 @@ class Usual:
         found: dict[str, float] = {}
         for key, count in self.alerts.items():
             share = min(count / (self.present[key[0]] + 2), 0.98)
-            if share > _USUAL and key not in here:
+            if share > STORM_USUAL and key not in here:
                 found[key[0]] = found.get(key[0], 0.0) - math.log(1 - share)
         return found
 
@@ -190,7 +187,7 @@ def storm_of(alerts: Iterable[StormAlert], nodes: Iterable[str] = (), edges: Ite
 
 def has_history(usual: Usual | None) -> bool:
     """Whether enough is known of earlier storms to tell what is usual."""
-    return usual is not None and usual.storms >= _ENOUGH_HISTORY
+    return usual is not None and usual.storms >= STORM_ENOUGH_HISTORY
 
 
 # Signs
@@ -280,7 +277,7 @@ def _whole_signs(storm: Storm, place: Mapping[str, int], signs: list[dict[str, f
         found["only complained about"] = float(bool(asked) and not asks)
         if siblings:
             found["unlike alerts"] = logs[number] - (together - logs[number]) / siblings
-        found["missed"] = min(missed.get(name, 0.0), 12.0)
+        found["missed"] = min(missed.get(name, 0.0), STORM_MOST_MISSED)
         found["usual alerts"] = math.log1p(known.usual_alerts(name)) if known else 0.0
         usually = known.usual_neighbours(name) if known else None
         if usually is not None:
@@ -310,19 +307,11 @@ def _neighbours(storm: Storm) -> Mapping[str, set[str]]:
 # Ranking
 
 
-EXPERT: Mapping[str, float] = {
-    # Shapes that the examples which the weights were learned from do not have; learning starts from these.
-    "odd down": 0.8,  # a program that crashes or is gone is rather a source than a victim: victims wait and fail, they do not stop
-    "rare down": 0.6,
-    "odd process+": 0.3,  # connections and threads pile up where they are held
-}
-
-
 @cache
 def storm_weights(history: bool) -> Mapping[str, float]:
     """The weight of each sign, learned with or without knowledge of what usually fires. A sign without one has none."""
     table = tomllib.loads((resources.files("agent_sre.finding") / "storm.toml").read_text("utf-8"))
-    return {**EXPERT, **table["with_history" if history else "alone"]}
+    return {**STORM_EXPERT, **table["with_history" if history else "alone"]}
 
 
 def suspects(storm: Storm, usual: Usual | None = None, weights: Mapping[str, float] | None = None) -> tuple[Suspect, ...]:

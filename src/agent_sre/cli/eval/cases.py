@@ -224,7 +224,8 @@ def _run_all(cases: Sequence[Case], *, jobs: int, baselines: bool) -> tuple[list
     failures: list[tuple[str, str]] = []
     with Progress() as progress, _pool(min(jobs, len(cases))) as pool:
         progress.step(f"{len(cases)} cases, {min(jobs, len(cases))} at a time (Ctrl-C stops)")
-        waiting = {pool.submit(evaluate, case, baselines=baselines): case for case in cases}
+        with _interrupt_later():
+            waiting = {pool.submit(evaluate, case, baselines=baselines): case for case in cases}
         for number, future in enumerate(as_completed(waiting), 1):
             if (error := future.exception()) is not None:
                 failures.append((waiting[future].id, f"{error}" if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"))
@@ -238,15 +239,21 @@ def _run_all(cases: Sequence[Case], *, jobs: int, baselines: bool) -> tuple[list
 @contextmanager
 def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Worker processes that end with us, also by Ctrl-C. Spawned, not forked: nothing of this process's state must leak into a figure."""
-    pool = ProcessPoolExecutor(max_workers=max(jobs, 1), mp_context=get_context("spawn"), initializer=_ignore_interrupt)
+    pool = ProcessPoolExecutor(max_workers=max(jobs, 1), mp_context=get_context("spawn"))
     try:
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _ignore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to all; the first process decides
+@contextmanager
+def _interrupt_later() -> Iterator[None]:
+    """Holds Ctrl-C back while workers start: they inherit that, for good. The terminal sends it to all of them, and the first process decides."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def right_place(result_ranked: Sequence[Mapping[str, Any]], truth: Mapping[str, Any], *keys: str) -> int:

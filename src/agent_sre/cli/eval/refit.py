@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from agent_sre.cli.eval.score import calibration_error, wilson
-from agent_sre.finding.confidence import HIGH, PRIOR, chance_right, confidence_weights
+from agent_sre.finding.confidence import chance_right, confidence_weights
 from agent_sre.finding.learn import Choice, fit_choice
+from agent_sre.finding.weights import CONFIDENCE_PRIOR, CONFIDENCE_PULL, HIGH
 from agent_sre.kit.errors import BadInput
 
 if TYPE_CHECKING:
     from agent_sre.cli.eval.cases import Result
 
 FOLDS = 5
-_PULL = 1.0  # of the prior; about one verdict's worth of doubt for each sign
 _FEWEST = 20  # labelled verdicts below which nothing can be learned
 _LEAST_SHOWN = 0.005
 _MOST_SHOWN = 20
@@ -64,7 +64,7 @@ def show_refit(results: Sequence[Result], truth: Mapping[str, Mapping[str, Any]]
 def fit_confidence(verdicts: Iterable[Verdict]) -> dict[str, float]:
     """Logistic weights: a verdict is a choice between its signs and nothing."""
     examples = [Choice(candidates=(signs, {}), right=0 if right else 1, weight=weight) for signs, right, weight in verdicts]
-    return fit_choice(examples, PRIOR, pull=_PULL)
+    return fit_choice(examples, CONFIDENCE_PRIOR, pull=CONFIDENCE_PULL)
 
 
 def fold_of(name: str, folds: int = FOLDS) -> int:

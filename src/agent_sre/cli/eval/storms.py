@@ -15,12 +15,12 @@ import typer
 from agent_sre.alert.payload import parse
 from agent_sre.cli.terminal import Progress
 from agent_sre.finding.learn import Choice, Signs, fit_choice
-from agent_sre.finding.storm import EXPERT, Storm, Suspect, Usual, has_history, signs_of, storm_alert, storm_of, storm_weights, suspects
+from agent_sre.finding.storm import Storm, Suspect, Usual, has_history, signs_of, storm_alert, storm_of, storm_weights, suspects
+from agent_sre.finding.weights import STORM_EXPERT, STORM_PULL
 from agent_sre.kit.clock import SystemClock
 from agent_sre.kit.errors import BadInput
 
 _MOST_BYTES = 512 * 1024 * 1024
-_PULL = 2.0  # of the prior, for each weight; found on held-out storms
 _PLACES = 10
 
 
@@ -231,8 +231,8 @@ def fit_storms(results: Sequence[StormResult], truth: Mapping[str, Mapping[str, 
             )
             for result in results
         ],
-        EXPERT,
-        pull=_PULL,
+        STORM_EXPERT,
+        pull=STORM_PULL,
     )
 
 

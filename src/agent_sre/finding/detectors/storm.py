@@ -10,13 +10,10 @@ from agent_sre.alert.subject import Subject, describe
 from agent_sre.finding.facts import facts, number, of_kind, text
 from agent_sre.finding.finding import Finding
 from agent_sre.finding.storm import StormAlert, Usual, has_history, storm_alert, storm_of, suspects
+from agent_sre.finding.weights import STORM_FEWEST, STORM_LEAST_LEAD, STORM_LEAST_SHARE, STORM_WEIGHT
 from agent_sre.finding.world import World
 from agent_sre.kit.text import one_line
 
-_FEWEST = 3  # of two objects either may be the other's victim
-_LEAST_SHARE = 0.4  # below, two of three guesses were wrong on recorded storms: the alerts point at nobody
-_LEAST_LEAD = 1.5  # times the share of the second
-_WEIGHT = 0.5  # of a share of 1: less than anything that was measured
 _MOST = 2000  # alerts, the most severe first: 0.1 s, and in a larger flood nobody stands out
 
 
@@ -36,12 +33,12 @@ class Storm:
             one = storm_alert(alert.labels, alert.subject)
             alerts.append(replace(one, object=name, caller=_caller(one.caller, alert.subject.namespace, alert.labels)))
             fingerprints.append(alert.fingerprint)
-        if len(subjects) < _FEWEST:
+        if len(subjects) < STORM_FEWEST:
             return
         usual = _usual(world, dict(zip(fingerprints, alerts, strict=True)), subjects)
         ranked = suspects(storm_of(alerts, edges=_edges(world, subjects)), usual)
         first, second = ranked[0], ranked[1]
-        if first.score < _LEAST_SHARE or first.score < _LEAST_LEAD * second.score:
+        if first.score < STORM_LEAST_SHARE or first.score < STORM_LEAST_LEAD * second.score:
             return
         subject = subjects[first.name]
         where = describe(subject)
@@ -57,7 +54,7 @@ class Storm:
                 "signs": ", ".join(first.reasons),
                 "cause": f"Trouble of {one_line(where, 160)}, from which the other alerts follow",
                 "check": f"Look at {one_line(where, 160)} first; if the other alerts end when its own do, it was the source.",
-                "weight": round(_WEIGHT * first.score, 3),
+                "weight": round(STORM_WEIGHT * first.score, 3),
             },
             evidence_ids=tuple(
                 item.id
