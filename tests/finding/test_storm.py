@@ -93,7 +93,7 @@ def test_a_storm_of_nobody_has_no_suspects() -> None:
 def test_weights_name_no_object() -> None:
     """What is learned is the shape: every sign is a measure and a sort of alert."""
     words = {word for history in (True, False) for sign in storm_weights(history) for word in sign.rstrip("+-").split()}
-    measures = {"many", "odd", "rare", "unlike", "client", "server", "calls", "its", "inner", "other"}
+    measures = {"many", "odd", "new", "rare", "unlike", "client", "server", "calls", "its", "inner", "other"}
     whole = {"silent", "alerts", "most", "sorts", "alone", "neighbours", "around", "missed", "usual", "lost"}
     whole |= {"callers", "that", "complain", "callees", "complained", "about", "only"}
     families = {"down", "latency", "errors", "traffic", "cpu", "memory", "disk", "network", "process", "log"}

@@ -20,7 +20,7 @@ from functools import cache, lru_cache
 from importlib import resources
 
 from agent_sre.alert.subject import Subject, subject_of, workload_of
-from agent_sre.finding.weights import STORM_ENOUGH_HISTORY, STORM_EXPERT, STORM_MOST_MISSED, STORM_MOST_SURPRISE, STORM_USUAL
+from agent_sre.finding.weights import STORM_ENOUGH_HISTORY, STORM_EXPERT, STORM_MOST_MISSED, STORM_MOST_SURPRISE, STORM_NEW, STORM_USUAL
 
 Signs = Mapping[str, float]
 
@@ -210,9 +210,10 @@ def _alert_signs(storm: Storm, place: Mapping[str, int], signs: list[dict[str, f
     for alert in storm.alerts:
         rare = math.log((len(place) + 1) / len(having[alert.sort]))
         surprise = known.surprise(alert) if known else rare
-        _count(signs[place[alert.object]], alert.sort, rare, surprise)
+        new = known is not None and surprise > STORM_NEW
+        _count(signs[place[alert.object]], alert.sort, rare, surprise, new)
         if alert.caller in place and alert.caller != alert.object:
-            _count(signs[place[alert.caller]], alert.sort.replace("calls", "its calls"), 0.0, surprise)
+            _count(signs[place[alert.caller]], alert.sort.replace("calls", "its calls"), 0.0, surprise, new)
     for found in signs:
         for name in [name for name in found if name.startswith("many ")]:
             found[name] = math.log1p(found[name])
@@ -233,9 +234,11 @@ def _unlike(group: Sequence[dict[str, float]]) -> None:
             found[f"unlike {sign}"] = own - (whole - own) / (len(group) - 1)
 
 
-def _count(found: dict[str, float], sort: str, rare: float, surprise: float) -> None:
+def _count(found: dict[str, float], sort: str, rare: float, surprise: float, new: bool) -> None:
     found[f"many {sort}"] = found.get(f"many {sort}", 0.0) + 1
     found[f"odd {sort}"] = max(found.get(f"odd {sort}", 0.0), surprise)
+    if new:
+        found[f"new {sort}"] = 1.0
     if rare:
         found[f"rare {sort}"] = max(found.get(f"rare {sort}", 0.0), rare)
 

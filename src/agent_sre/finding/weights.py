@@ -55,6 +55,9 @@ STORM_USUAL = 0.3
 STORM_MOST_SURPRISE = 6.0
 """Log of 400: beyond that, history is too short to tell."""
 
+STORM_NEW = 3.0
+"""An alert that surprises so much fires in less than one of twenty storms: it is new, whatever else fires."""
+
 STORM_MOST_MISSED = 12.0
 """Enough to say that a program which usually writes is silent; a talkative one shall not outweigh everything else."""
 
