@@ -9,15 +9,19 @@ import signal
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from agent_sre.alert.subject import Subject
 from agent_sre.cli.eval.baselines import baro, baseline_ranking, n_sigma
 from agent_sre.cli.eval.cases import Result, right_place
-from agent_sre.cli.eval.refit import show_refit
+from agent_sre.cli.eval.refit import fit_multipliers, show_refit
 from agent_sre.cli.eval.score import accuracy, average, bins, calibration_error, percentile, wilson
+from agent_sre.finding.cause import Cause
 from agent_sre.finding.confidence import chance_right
+from agent_sre.finding.finding import Finding
 from agent_sre.finding.world import Curve
 from agent_sre.kit.errors import BadInput
 from cli.test_commands import agent_sre
@@ -118,6 +122,23 @@ def test_refit_learns_what_makes_a_verdict_right_and_writes_only_where_told(tmp_
     weights = tomllib.loads((tmp_path / "confidence.toml").read_text())["weights"]
     assert chance_right(results[0].signs, weights) == pytest.approx(0.95, abs=0.06)
     assert chance_right(results[-1].signs, weights) == pytest.approx(0.25, abs=0.08)
+
+
+def test_a_detector_that_cries_wolf_loses_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`loud` blames the wrong one with much weight, `shy` the right one with a little less."""
+    cause = Cause(name="x", sentence="$name is ill", check="", steps=())
+    monkeypatch.setattr("agent_sre.finding.rank.causes", lambda: {"x": cause})
+
+    def finding(detector: str, name: str, weight: float) -> Finding:
+        subject = Subject(kind="Deployment", name=name, namespace="harbour")
+        return Finding(detector=detector, summary=name, subject=subject, facts={}, evidence_ids=("E01",), cause="x", weight=weight)
+
+    told = [verdict(number, lead=0.1, right=False) for number in range(30)]
+    results = [replace(result, findings=(finding("loud", "b", 0.7), finding("shy", "c", 0.6))) for result, _ in told]
+    truth = {result.id: {"service": "c"} for result in results}
+    learned = fit_multipliers(results, truth)
+    assert learned.get("loud", 1.0) < learned.get("shy", 1.0)
+    assert fit_multipliers(results, {result.id: {"service": "b"} for result in results}) == {}
 
 
 def test_refit_of_too_few_verdicts_is_refused() -> None:

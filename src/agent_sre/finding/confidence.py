@@ -1,4 +1,6 @@
-"""How likely the first hypothesis is right, learned from recorded incidents whose cause is known. Pure.
+"""What recorded incidents with a known cause taught: how far to trust each detector, and how likely the first hypothesis is right. Pure.
+
+    findings ──scaled──> findings, those of each detector weighed by what they were worth
 
     hypotheses, evidence ──signs_of_verdict──> signs ──chance_right──> 0 to 1 ──> high from HIGH on, medium from MEDIUM on, else low
 
@@ -10,13 +12,14 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 
 from agent_sre.evidence.evidence import EvidenceSet
-from agent_sre.finding.finding import Hypothesis, object_name
-from agent_sre.finding.weights import CLOSE_RIVAL, CONFIDENCE_PRIOR, MOST_KINDS
+from agent_sre.finding.finding import Finding, Hypothesis, object_name
+from agent_sre.finding.weights import CLOSE_RIVAL, CONFIDENCE_PRIOR, HEAVIEST, MOST_KINDS
 
 
 def signs_of_verdict(hypotheses: Sequence[Hypothesis], evidence: EvidenceSet) -> Mapping[str, float]:
@@ -46,11 +49,28 @@ def signs_of_verdict(hypotheses: Sequence[Hypothesis], evidence: EvidenceSet) ->
     }
 
 
-@cache
+def scaled(findings: Iterable[Finding], multipliers: Mapping[str, float] | None = None) -> tuple[Finding, ...]:
+    """The findings, their weights times the multiplier of their detector where there is one."""
+    known = detector_multipliers() if multipliers is None else multipliers
+    return tuple(
+        replace(finding, weight=min(finding.weight * factor, HEAVIEST)) if (factor := known.get(finding.detector, 1.0)) != 1.0 else finding
+        for finding in findings
+    )
+
+
 def confidence_weights() -> Mapping[str, float]:
     """The packaged weights by sign."""
-    table: Mapping[str, float] = tomllib.loads((resources.files("agent_sre.finding") / "confidence.toml").read_text("utf-8"))["weights"]
-    return table or CONFIDENCE_PRIOR
+    return _learned().get("weights") or CONFIDENCE_PRIOR
+
+
+def detector_multipliers() -> Mapping[str, float]:
+    """The packaged multipliers by detector; 1 for those that are not there."""
+    return _learned().get("detectors", {})
+
+
+@cache
+def _learned() -> Mapping[str, Mapping[str, float]]:
+    return tomllib.loads((resources.files("agent_sre.finding") / "confidence.toml").read_text("utf-8"))
 
 
 def chance_right(signs: Mapping[str, float], weights: Mapping[str, float] | None = None) -> float:

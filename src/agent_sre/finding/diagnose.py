@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agent_sre.evidence.evidence import Evidence, EvidenceSet, Gap
 from agent_sre.evidence.playbook import Playbook, fill, values_of
-from agent_sre.finding.confidence import chance_right, signs_of_verdict
+from agent_sre.finding.confidence import chance_right, scaled, signs_of_verdict
 from agent_sre.finding.detectors import DETECTORS
 from agent_sre.finding.finding import Confidence, Diagnosis, Finding, Hypothesis
 from agent_sre.finding.rank import rank
@@ -33,7 +33,7 @@ def diagnose(incident: Incident, evidence: EvidenceSet, playbook: Playbook) -> D
 
 def detect(world: World) -> tuple[Finding, ...]:
     """Everything that any detector sees, in the registry's order."""
-    return tuple(finding for detector in DETECTORS.values() for finding in detector.detect(world))
+    return scaled(finding for detector in DETECTORS.values() for finding in detector.detect(world))
 
 
 def judge(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis]) -> tuple[Confidence, str]:

@@ -34,6 +34,12 @@ CLOSE_RIVAL = 0.8
 CONFIDENCE_PULL = 1.0
 """How hard the prior holds on when confidence is learned: about one verdict's worth of doubt for each sign."""
 
+MULTIPLIERS = (0.6, 0.8, 1.0, 1.2, 1.4)
+"""What learning may multiply a detector's weights with: it corrects the scale on which somebody guessed, it does not overrule him."""
+
+HEAVIEST = 0.97
+"""Of a finding after that: nothing that one detector saw is certain."""
+
 # Storms (storm.py, detectors/storm.py)
 
 STORM_EXPERT: Mapping[str, float] = {

@@ -18,6 +18,8 @@ import typer
 
 from agent_sre.alert.alert import Alert
 from agent_sre.cli.terminal import Progress
+from agent_sre.finding.finding import Finding, Hypothesis, object_name
+from agent_sre.finding.world import World
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.errors import BadInput
 
@@ -48,6 +50,8 @@ class Result:
     engine_seconds: float
     load_seconds: float
     baselines: Mapping[str, tuple[str, ...]]  # services by method and split; empty without metrics
+    findings: tuple[Finding, ...] = ()  # that name a cause, for learning; empty where nothing is learned
+    pairs: bool = False  # suspects are pairs of object and cause
 
 
 def run(folder: Path, *, truth: Path | None, json_file: Path | None, jobs: int, refit: bool, write: Path | None) -> int:
@@ -59,7 +63,7 @@ def run(folder: Path, *, truth: Path | None, json_file: Path | None, jobs: int, 
         raise BadInput("--refit learns from known causes: name them with --truth FILE.")
     known = read_truth(truth) if truth else {}
     cases = find_cases(folder)
-    results, failures = _run_all(cases, jobs=jobs, baselines=bool(known))
+    results, failures = _run_all(cases, jobs=jobs, baselines=bool(known), learning=refit)
     if json_file is not None:
         write_json(json_file, [_plain(result) for result in results])
     if known:
@@ -136,7 +140,7 @@ def _line(result: Result) -> str:
 # One case
 
 
-def evaluate(case: Case, *, baselines: bool = False) -> Result:
+def evaluate(case: Case, *, baselines: bool = False, learning: bool = False) -> Result:
     """The rules over one case. Raises BadInput where there is no alert in it."""
     from agent_sre.alert.payload import decode_object
     from agent_sre.evidence.bundle.bundle import load_bundle
@@ -145,7 +149,6 @@ def evaluate(case: Case, *, baselines: bool = False) -> Result:
     from agent_sre.finding.confidence import chance_right, signs_of_verdict
     from agent_sre.finding.diagnose import diagnose
     from agent_sre.finding.rank import seen_causes
-    from agent_sre.finding.world import World
     from agent_sre.kit.clock import SystemClock
 
     began = perf_counter()
@@ -164,16 +167,20 @@ def evaluate(case: Case, *, baselines: bool = False) -> Result:
     signs = signs_of_verdict(diagnosis.hypotheses, evidence)
     about = decode_object((case.path / "case.json").read_bytes()) if (case.path / "case.json").exists() else {}
     dataset = about.get("dataset")
+    # Where Kubernetes objects were recorded, a suspect is an object and what is wrong with it; else a service.
+    pairs = any(item.query.source == "kubernetes" and item.query.kind != "logs" for item in evidence.items)
     return Result(
         id=case.id,
         dataset=dataset if isinstance(dataset, str) and dataset else case.id.partition("-")[0],
-        ranked=_ranked(seen_causes(diagnosis.findings), world),
+        ranked=suspects_of(seen_causes(diagnosis.findings), pairs=pairs),
         confidence=diagnosis.confidence.value,
         chance=chance_right(signs),
         signs=signs,
         engine_seconds=engine_seconds,
         load_seconds=loaded - began,
         baselines=_baselines(world) if baselines else {},
+        findings=tuple(finding for finding in diagnosis.findings if finding.cause) if learning else (),
+        pairs=pairs,
     )
 
 
@@ -189,11 +196,8 @@ def incident_of_all(alerts: Sequence[Alert], now: datetime) -> Incident:
     return replace(whole, subject=lead.subject, severity=lead.severity, triggered_at=starts_at, last_alert_at=starts_at)
 
 
-def _ranked(hypotheses: Sequence[Any], world: Any) -> tuple[Mapping[str, Any], ...]:
-    """Where Kubernetes objects were recorded, pairs of object and cause; else each service once, with its best cause."""
-    from agent_sre.finding.finding import object_name
-
-    pairs = any(item.query.source == "kubernetes" and item.query.kind != "logs" for item in world.evidence.items)
+def suspects_of(hypotheses: Sequence[Hypothesis], *, pairs: bool) -> tuple[Mapping[str, Any], ...]:
+    """The hypotheses as suspects, best first: pairs of object and cause, or each service once with its best cause."""
     found: dict[Any, Mapping[str, Any]] = {}
     for item in hypotheses:
         name = object_name(item.subject)
@@ -202,7 +206,7 @@ def _ranked(hypotheses: Sequence[Any], world: Any) -> tuple[Mapping[str, Any], .
     return tuple(list(found.values())[:MOST_RANKED])
 
 
-def _baselines(world: Any) -> Mapping[str, tuple[str, ...]]:
+def _baselines(world: World) -> Mapping[str, tuple[str, ...]]:
     from agent_sre.cli.eval.baselines import BASELINES, SPLITS, baseline_ranking
 
     curves = world.curves[:_LOOK_BACK_SERIES]
@@ -219,13 +223,13 @@ def _baselines(world: Any) -> Mapping[str, tuple[str, ...]]:
 # All of them
 
 
-def _run_all(cases: Sequence[Case], *, jobs: int, baselines: bool) -> tuple[list[Result], list[tuple[str, str]]]:
+def _run_all(cases: Sequence[Case], *, jobs: int, baselines: bool, learning: bool) -> tuple[list[Result], list[tuple[str, str]]]:
     results: list[Result] = []
     failures: list[tuple[str, str]] = []
     with Progress() as progress, _pool(min(jobs, len(cases))) as pool:
         progress.step(f"{len(cases)} cases, {min(jobs, len(cases))} at a time (Ctrl-C stops)")
         with _interrupt_later():
-            waiting = {pool.submit(evaluate, case, baselines=baselines): case for case in cases}
+            waiting = {pool.submit(evaluate, case, baselines=baselines, learning=learning): case for case in cases}
         for number, future in enumerate(as_completed(waiting), 1):
             if (error := future.exception()) is not None:
                 failures.append((waiting[future].id, f"{error}" if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"))
