@@ -76,5 +76,6 @@ STORM_LEAST_SHARE = 0.4
 STORM_LEAST_LEAD = 1.5
 """Times the share of the second; closer than that, both are worth a look and neither is the answer."""
 
-STORM_WEIGHT = 0.5
-"""Of a share of 1, as a cause that is proposed: less than anything that was measured."""
+STORM_WEIGHT = 0.6
+"""Of a share of 1, as a cause that is proposed. A share of five sixths, which was right nine times of ten, comes before what is only usual (0.5);
+it stays below what was measured."""
