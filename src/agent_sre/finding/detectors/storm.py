@@ -46,7 +46,7 @@ class Storm:
         yield Finding(
             detector=self.name,
             summary=f"Of {len(subjects)} objects that alert together, {where} looks most like the source by the shape of its {own} "
-            f"alert{'' if own == 1 else 's'} ({min(first.score, 0.99):.0%} of the suspicion, {second.score:.0%} for {describe(subjects[second.name])})",
+            f"alert{'' if own == 1 else 's'} ({min(first.score, 0.99):.0%} of the suspicion, {second.score:.0%} for the next)",
             subject=subject,
             facts={
                 "objects": len(subjects),
