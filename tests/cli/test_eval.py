@@ -19,7 +19,7 @@ from agent_sre.cli.eval.baselines import baro, baseline_ranking, n_sigma
 from agent_sre.cli.eval.cases import Result, right_place
 from agent_sre.cli.eval.refit import fit_multipliers, show_refit
 from agent_sre.cli.eval.score import accuracy, average, bins, calibration_error, percentile, wilson
-from agent_sre.finding.cause import Cause
+from agent_sre.finding.cause import causes
 from agent_sre.finding.confidence import chance_right
 from agent_sre.finding.finding import Finding
 from agent_sre.finding.world import Curve
@@ -124,14 +124,13 @@ def test_refit_learns_what_makes_a_verdict_right_and_writes_only_where_told(tmp_
     assert chance_right(results[-1].signs, weights) == pytest.approx(0.25, abs=0.08)
 
 
-def test_a_detector_that_cries_wolf_loses_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_detector_that_cries_wolf_loses_weight() -> None:
     """`loud` blames the wrong one with much weight, `shy` the right one with a little less."""
-    cause = Cause(name="x", sentence="$name is ill", check="", steps=())
-    monkeypatch.setattr("agent_sre.finding.rank.causes", lambda: {"x": cause})
+    cause = next(iter(causes()))
 
     def finding(detector: str, name: str, weight: float) -> Finding:
         subject = Subject(kind="Deployment", name=name, namespace="harbour")
-        return Finding(detector=detector, summary=name, subject=subject, facts={}, evidence_ids=("E01",), cause="x", weight=weight)
+        return Finding(detector=detector, summary=name, subject=subject, facts={}, evidence_ids=("E01",), cause=cause, weight=weight)
 
     told = [verdict(number, lead=0.1, right=False) for number in range(30)]
     results = [replace(result, findings=(finding("loud", "b", 0.7), finding("shy", "c", 0.6))) for result, _ in told]
