@@ -26,12 +26,13 @@ DOCS = Path(__file__).parents[2] / "docs" / "reference" / "detectors.md"
 
 KINDS = (
     ("prometheus", "value"), ("prometheus", "threshold"), ("prometheus", "active"), ("prometheus", "rule"), ("prometheus", "up"),
-    ("prometheus", "targets"), ("history", "recurrence"), ("history", "related"), ("alert", "alert"), ("alert", "members"),
+    ("prometheus", "targets"), ("history", "recurrence"), ("history", "related"), ("history", "usual"), ("alert", "alert"), ("alert", "members"),
 )  # fmt: skip
-FACTS = ("value", "absent", "active", "rule", "up", "target", "recurrence", "related", "nearness", "counts", "warning")
+FACTS = ("value", "absent", "active", "rule", "up", "target", "recurrence", "related", "nearness", "counts", "warning", "usual", "usual_alert")
 NAMES = (
     "current", "threshold", "op", "breaching", "ended", "present", "count", "median_seconds", "down", "total", "health", "last_error",
     "state", "name", "kind", "object", "namespace", "near", "starts_at", "incident", "same node", "same namespace", "instance",
+    "fingerprint", "incidents",
 )  # fmt: skip
 
 words = st.one_of(

@@ -11,6 +11,7 @@ from agent_sre.evidence.alertmanager.source import AlertmanagerSource
 from agent_sre.evidence.bundle.bundle import load_bundle
 from agent_sre.evidence.bundle.source import BundleSource
 from agent_sre.evidence.derived import CHANGES
+from agent_sre.evidence.history import HistorySource
 from agent_sre.evidence.kubernetes.client import KubernetesSettings
 from agent_sre.evidence.kubernetes.plan import LOGS
 from agent_sre.evidence.kubernetes.resources import RESOURCES
@@ -38,9 +39,10 @@ def test_every_source_and_every_kind_of_query_has_a_heading(tmp_path: Path) -> N
     alertmanager = AlertmanagerSource(AlertmanagerClient(AlertmanagerSettings(url="http://a")), store, FakeClock(NOW))
     loki = LokiSource(LokiClient(LokiSettings(url="http://l")), FakeClock(NOW))
     two = an_incident(an_alert("A"), an_alert("B"))
+    storm = an_incident(*(an_alert(labels={"pod": f"cart-{number}"}) for number in range(3)))
     assert headings == {
         "alert": [query.kind for query in AlertSource(FakeClock(NOW)).plan(two, NOW)],
-        "history": ["recurrence", "related"],
+        "history": [query.kind for query in HistorySource(store, FakeClock(NOW)).plan(storm, NOW)],
         "prometheus": list(prometheus._fetch_by_kind),
         "kubernetes": [*(plural for plural in RESOURCES if plural != "endpointslices"), CHANGES, LOGS],
         "alertmanager": list(alertmanager._fetch_by_kind),

@@ -187,9 +187,39 @@ def test_looking_through_a_storm_costs_no_more_than_in_proportion(tmp_path: Path
         store.close()
 
 
+# usual
+
+
+def storm(store: Store) -> Incident:
+    """An open incident of three alerts about three pods; their fingerprints are f0, f1, f2."""
+    members = [replace(an_alert(labels={"pod": f"cart-{number}"}), fingerprint=f"f{number}") for number in range(3)]
+    return an_incident(*members, number=remember(store, fingerprint="f0", starts_at=NOW))
+
+
+async def test_what_fires_in_every_storm_is_counted_by_incident(store: Store) -> None:
+    for day, fingerprint in ((1, "f0"), (2, "f0"), (3, "f1"), (4, "else"), (40, "f2")):
+        fired(store, timedelta(days=day), timedelta(minutes=1), fingerprint=fingerprint)
+    evidence = await ask(store, storm(store), "usual")
+    assert evidence.summary == "2 of 3 alerts took part in 3 earlier incidents in the last 30 d"
+    assert {fact.values["fingerprint"]: fact.values["incidents"] for fact in facts(evidence, "usual_alert")} == {"f0": 2, "f1": 1}
+    (whole,) = facts(evidence, "usual")
+    assert whole.values["incidents"] == 3
+
+
+async def test_a_storm_of_alerts_that_never_fired_before_says_so(store: Store) -> None:
+    evidence = await ask(store, storm(store), "usual")
+    assert (evidence.data, evidence.summary) == ((), "none of these alerts took part in another incident in the last 30 d")
+
+
+def test_only_a_storm_is_asked_for_what_is_usual(store: Store) -> None:
+    assert [query.kind for query in HistorySource(store, FakeClock(NOW)).plan(an_incident(), NOW)] == ["recurrence", "related"]
+
+
 async def test_a_store_that_cannot_be_read_is_said(store: Store, tmp_path: Path) -> None:
     incident = the_incident(store)
     (tmp_path / "history.db").unlink()
     for kind in ("recurrence", "related"):
         with pytest.raises(StoreUnavailable):
             await ask(store, incident, kind)
+    with pytest.raises(StoreUnavailable):
+        await ask(store, an_incident(*(an_alert(labels={"pod": f"cart-{number}"}) for number in range(3))), "usual")

@@ -52,6 +52,7 @@ _LEAD_IN: Mapping[str, str] = {
     "dependencies": "Calls",
     "recurrence": "Before",
     "related": "Elsewhere",
+    "usual": "Usually",
     "changes": "Changed",
 }
 """By kind of query; other kinds are led in by their source's name."""

@@ -23,8 +23,12 @@ application = typer.Typer(
 )
 incidents = typer.Typer(name="incidents", help="Read what was found.", no_args_is_help=True, rich_markup_mode=None)
 quarantine = typer.Typer(name="quarantine", help="Look after webhook bodies that could not be read.", no_args_is_help=True, rich_markup_mode=None)
+evaluation = typer.Typer(
+    name="eval", help="Measure how often the rules are right, on recorded incidents.", no_args_is_help=True, rich_markup_mode=None
+)
 application.add_typer(incidents)
 application.add_typer(quarantine)
+application.add_typer(evaluation)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -155,3 +159,40 @@ def retry_quarantine(number: Annotated[int, typer.Argument(help="The number that
     from agent_sre.cli.quarantine import retry
 
     retry(number)
+
+
+Truth = Annotated[Path | None, typer.Option(help="The known causes, JSON by id. With it the accuracy is printed, beside that of baselines.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write one result per incident here, as a JSON array; `-` is standard output.")]
+Refit = Annotated[bool, typer.Option("--refit", help="Learn the weights again from --truth, and show old, new and what is held out.")]
+Write = Annotated[Path | None, typer.Option(help="Write what --refit learned here, as TOML. Without it nothing is written.")]
+
+
+@evaluation.command("cases")
+def eval_cases(
+    folder: Annotated[Path, typer.Argument(help="A folder of cases, one folder each: alert.json, case.json, and what was recorded.")],
+    truth: Truth = None,
+    json_file: JsonFile = None,
+    jobs: Annotated[int, typer.Option(help="Processes at the same time; 0 is one per processor.", min=0, max=64)] = 0,
+    refit: Refit = False,
+    write: Write = None,
+) -> None:
+    """Run the rules over recorded incidents, without a model: suspects in order, confidence, seconds. A broken case does not stop the others."""
+    from agent_sre.cli.eval.cases import run
+
+    raise typer.Exit(run(folder, truth=truth, json_file=json_file, jobs=jobs or os.cpu_count() or 1, refit=refit, write=write))
+
+
+@evaluation.command("storms")
+def eval_storms(
+    files: Annotated[list[Path], typer.Argument(help="JSON Lines, packed with xz or not: `id`, `webhook` and, if known, `topology`.")],
+    truth: Truth = None,
+    json_file: JsonFile = None,
+    history: Annotated[bool, typer.Option(help="Let storms that came before in the file tell what usually fires, or not (--no-history).")] = True,
+    half: Annotated[int | None, typer.Option(help="Print the accuracy of one half of the storms only, 0 or 1.", min=0, max=1)] = None,
+    refit: Refit = False,
+    write: Write = None,
+) -> None:
+    """Rank the members of alert storms, most likely source first, from the alerts alone."""
+    from agent_sre.cli.eval.storms import run
+
+    raise typer.Exit(run(files, truth=truth, json_file=json_file, history=history, half=half, refit=refit, write=write))

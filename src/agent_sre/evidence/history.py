@@ -1,4 +1,4 @@
-"""What our own store remembers: whether this happened before, and what else is wrong right now.
+"""What our own store remembers: whether this happened before, what usually fires in a storm, and what else is wrong right now.
 
 Reads the tables of the rooms below with SQL, because a storm has thousands of alerts and only twenty are wanted.
 """
@@ -29,13 +29,20 @@ NAME = "history"
 LOOK_BACK = timedelta(days=7)
 """How far back a firing counts as a recurrence. A week shows what comes with the weekly job and with the daily one."""
 
+STORM_LOOK_BACK = timedelta(days=30)
+"""How far back alerts count as usual in a storm. A month has enough storms to count, and systems change slower than that."""
+
+STORM_OBJECTS = 3
+"""From so many objects on an incident is a storm, in which what is usual and what is not tells victims from the source."""
+
+MAX_FINGERPRINTS = 500
 MAX_RELATED = 20
 MAX_FIRINGS = 500
 _MAX_NAMES = 20
 
 
 class HistorySource:
-    """Evidence from the store. Kinds of query: recurrence, related."""
+    """Evidence from the store. Kinds of query: recurrence, related, usual."""
 
     name = NAME
 
@@ -44,10 +51,19 @@ class HistorySource:
         self._clock = clock
 
     def plan(self, incident: Incident, now: datetime) -> tuple[Query, ...]:
-        """Two questions, about the lead alert and about everything else that fires."""
+        """Two questions, about the lead alert and about everything else that fires; a third where many objects alert at once."""
         lead = incident.lead
         name = one_line(lead.name, 120)
         week = Window(start=now - LOOK_BACK, end=now, step=LOOK_BACK)
+        usual = Query(
+            id="",
+            source=NAME,
+            kind="usual",
+            expression="earlier incidents with these alerts",
+            purpose="which of these alerts fire in every storm, and which do not",
+            window=Window(start=now - STORM_LOOK_BACK, end=now, step=STORM_LOOK_BACK),
+        )
+        storm = len({alert.subject for alert in incident.alerts}) >= STORM_OBJECTS
         return (
             Query(
                 id="",
@@ -59,6 +75,7 @@ class HistorySource:
                 fingerprint=lead.fingerprint,
             ),
             Query(id="", source=NAME, kind="related", expression="other open alerts", purpose="what else is wrong at the same time"),
+            *([usual] if storm else []),
         )
 
     async def fetch(self, query: Query, incident: Incident) -> Evidence:
@@ -68,6 +85,10 @@ class HistorySource:
         if query.kind == "related":
             related = await self._store.read(lambda connection: _related(connection, incident))
             data, summary, truncated = _related_facts(related, now)
+        elif query.kind == "usual":
+            since = query.window.start if query.window else now - STORM_LOOK_BACK
+            usual = await self._store.read(lambda connection: _usual(connection, incident, since))
+            data, summary, truncated = _usual_facts(usual, readable(now - since))
         else:
             since = query.window.start if query.window else now - LOOK_BACK
             recurrence = await self._store.read(lambda connection: _recurrence(connection, incident, since))
@@ -144,6 +165,47 @@ def _recurrence_facts(recurrence: _Recurrence, now: datetime, since: datetime) -
         values |= {"median_seconds": middle.total_seconds(), "longest_seconds": max(lasted).total_seconds()}
         text += f" for {readable(lasted[0])}" if count == 1 else f"; lasted {readable(middle)} (median), {readable(max(lasted))} at most"
     return (Fact(name="recurrence", text=text, values=values),), text + memory, count == MAX_FIRINGS
+
+
+# What is usual
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Usual:
+    incidents: int  # earlier ones that any of the alerts took part in
+    count_by_fingerprint: dict[str, int]
+    asked: int
+    truncated: bool
+
+
+def _usual(connection: Connection, incident: Incident, since: datetime) -> _Usual:
+    """How many earlier incidents each of the incident's alerts took part in."""
+    fingerprints = list(dict.fromkeys(alert.fingerprint for alert in incident.alerts))
+    asked = fingerprints[:MAX_FINGERPRINTS]
+    earlier = sa.and_(alerts.c.fingerprint.in_(asked), alerts.c.incident_id != incident.id, alerts.c.starts_at >= since)
+    took_part = sa.func.count(alerts.c.incident_id.distinct())
+    return _Usual(
+        incidents=connection.execute(sa.select(took_part).where(earlier)).scalar_one(),
+        count_by_fingerprint={
+            row[0]: row[1] for row in connection.execute(sa.select(alerts.c.fingerprint, took_part).where(earlier).group_by(alerts.c.fingerprint))
+        },
+        asked=len(asked),
+        truncated=len(fingerprints) > len(asked),
+    )
+
+
+def _usual_facts(usual: _Usual, span: str) -> tuple[tuple[Fact, ...], str, bool]:
+    if not usual.incidents:
+        return (), f"none of these alerts took part in another incident in the last {span}", usual.truncated
+    known = len(usual.count_by_fingerprint)
+    earlier = f"{usual.incidents} earlier {'incident' if usual.incidents == 1 else 'incidents'}"
+    text = f"{known} of {usual.asked} alerts took part in {earlier} in the last {span}"
+    whole = Fact(name="usual", text=text, values={"incidents": usual.incidents})
+    each = (
+        Fact(name="usual_alert", text=f"in {count} of {usual.incidents}", values={"fingerprint": fingerprint, "incidents": count})
+        for fingerprint, count in sorted(usual.count_by_fingerprint.items())
+    )
+    return (whole, *each), text, usual.truncated
 
 
 # Related

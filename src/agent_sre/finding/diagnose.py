@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from agent_sre.evidence.evidence import Evidence, EvidenceSet, Gap
 from agent_sre.evidence.playbook import Playbook, fill, values_of
+from agent_sre.finding.confidence import chance_right, scaled, signs_of_verdict
 from agent_sre.finding.detectors import DETECTORS
 from agent_sre.finding.finding import Confidence, Diagnosis, Finding, Hypothesis
 from agent_sre.finding.rank import rank
+from agent_sre.finding.weights import HIGH, MEDIUM
 from agent_sre.finding.world import World
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.text import one_line
@@ -31,14 +33,15 @@ def diagnose(incident: Incident, evidence: EvidenceSet, playbook: Playbook) -> D
 
 def detect(world: World) -> tuple[Finding, ...]:
     """Everything that any detector sees, in the registry's order."""
-    return tuple(finding for detector in DETECTORS.values() for finding in detector.detect(world))
+    return scaled(finding for detector in DETECTORS.values() for finding in detector.detect(world))
 
 
 def judge(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis]) -> tuple[Confidence, str]:
     """How sure the rules may be, and why, in words.
 
-    Low where nothing was measured, where nothing measured speaks for the first cause, or where the second is nearly as likely; else medium.
-    Rules never say high: they match words and shapes, they do not prove.
+    Low where nothing was measured, where nothing measured speaks for the first cause, or where the second is nearly as likely. A cause that a
+    detector names is as sure as such verdicts were on recorded incidents (finding/confidence.py): high from nine right of ten on, medium from
+    five on. A usual cause of a playbook is medium at most: rules match words and shapes there, they do not prove.
     """
     measured = {item.id: item for item in evidence.items if item.query.source not in REPORTED}
     telling = [item for item in measured.values() if item.data]
@@ -52,11 +55,19 @@ def judge(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis]) -> tuple[Conf
     if not support:
         hint = f"; what speaks for {first.id} is only what was reported {_cited(first.supporting)}" if first.supporting else ""
         return Confidence.LOW, f"what was measured {seen} does not tell the causes apart{hint}"
+    if first.name:
+        return _as_recorded(first, support, chance_right(signs_of_verdict(hypotheses, evidence)))
     if len(hypotheses) > 1 and first.score < _CLEAR_LEAD * hypotheses[1].score:
         return Confidence.LOW, f"{_cited(support)} speaks for {first.id}, but {hypotheses[1].id} is nearly as likely"
     if first.contradicting:
         return Confidence.LOW, f"{_cited(support)} speaks for {first.id}, and {_cited(first.contradicting)} against it"
     return Confidence.MEDIUM, f"{_cited(support)} speaks for {first.id}; that it is the cause was not proved"
+
+
+def _as_recorded(first: Hypothesis, support: Sequence[str], chance: float) -> tuple[Confidence, str]:
+    confidence = Confidence.HIGH if chance >= HIGH else Confidence.MEDIUM if chance >= MEDIUM else Confidence.LOW
+    against = f", and {_cited(first.contradicting)} against it" if first.contradicting else ""
+    return confidence, f"{_cited(support)} speaks for {first.id}{against}; of verdicts like this one about {chance:.0%} are right"
 
 
 def _why_nothing(empty: Sequence[Evidence], gaps: Sequence[Gap]) -> str:

@@ -14,6 +14,7 @@ from agent_sre.finding.detectors.rule_health import RuleHealth
 from agent_sre.finding.detectors.short_lived import ShortLived
 from agent_sre.finding.detectors.spread import Spread
 from agent_sre.finding.detectors.stale import Stale
+from agent_sre.finding.detectors.storm import Storm
 from agent_sre.finding.detectors.target_down import TargetDown
 from agent_sre.finding.detectors.threshold import ThresholdCrossed
 from agent_sre.finding.finding import Detector
@@ -25,6 +26,7 @@ DETECTORS: Mapping[str, Detector] = {
     "stale": Stale(),
     "short_lived": ShortLived(),
     "spread": Spread(),
+    "storm": Storm(),
     "related": Related(),
     "recurrence": Recurrence(),
 }

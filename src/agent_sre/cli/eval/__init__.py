@@ -1,0 +1,1 @@
+"""`agent-sre eval`: how often the rules are right, measured on recorded incidents whose cause is known."""
