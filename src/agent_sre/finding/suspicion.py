@@ -1,0 +1,325 @@
+"""Which services the curves, edges, changes and logs speak against, and why. The detectors of this field turn it into findings.
+
+    Services ──own resources──┐
+             ──own latency────┤  each a Clue: one thing seen about one service, 0 to 1 strong, with the cause that it speaks for
+             ──edges──────────┼──> Suspect: all clues of a service, together; its cause is that of the strongest
+             ──failures───────┤
+    changes ───new pods───────┘
+
+Clues of a service add up across kinds, because one fault shows in many curves: a service that burns its processor is slow too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from agent_sre.alert.subject import Subject
+from agent_sre.evidence import numbers
+from agent_sre.finding.services import CLIENT, FLOORS, NETWORK_TIME, SYSCALLS, Movement, Services
+from agent_sre.finding.statistics import LEAD_SECONDS, compress, median, quantile
+from agent_sre.finding.weights import SERVICES as W
+from agent_sre.finding.world import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clue:
+    """One thing seen about one service. `strength` is in compressed multiples of noise, weighed by kind."""
+
+    service: str
+    cause: str
+    kind: str  # clues of one kind about one service say the same: the strongest counts
+    strength: float
+    summary: str
+    evidence_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspect:
+    """A service and all that speaks against it."""
+
+    subject: Subject
+    clues: tuple[Clue, ...]  # strongest first, one of each kind
+    strength: float
+
+    @property
+    def cause(self) -> str:
+        """The cause that most of the strength speaks for."""
+        by_cause: dict[str, float] = defaultdict(float)
+        for clue in self.clues:
+            by_cause[clue.cause] += clue.strength
+        return max(by_cause, key=lambda name: by_cause[name])
+
+
+def suspects(world: World) -> tuple[Suspect, ...]:
+    """The services against which something speaks, most suspect first. Empty where no curve is anybody's."""
+    services = Services(world)
+    best: dict[str, dict[str, Clue]] = defaultdict(dict)
+    for part in (resources, own_latency, edges, failures, calls, rollouts, logs):
+        for clue in part(services, world):
+            known = best[clue.service].get(clue.kind)
+            if clue.strength > 0 and (known is None or clue.strength > known.strength):
+                best[clue.service][clue.kind] = clue
+    found = [_suspect(services, world, name, list(clues.values())) for name, clues in best.items() if clues]
+    return tuple(sorted(found, key=lambda item: -item.strength))
+
+
+def _suspect(services: Services, world: World, name: str, clues: list[Clue]) -> Suspect:
+    ordered = tuple(sorted(clues, key=lambda clue: -clue.strength))
+    # each further kind says less that is new
+    total = sum(clue.strength * W.further_kind**place for place, clue in enumerate(ordered))
+    front = alerted(services, world)
+    if services.calls and front and name not in front and not any(name in services.below(item) for item in front):
+        total *= W.out_of_reach
+    return Suspect(subject=services.subject(name), clues=ordered, strength=total)
+
+
+def alerted(services: Services, world: World) -> frozenset[str]:
+    """The services that alerted, where the curves or the call graph know them."""
+    known = set(services.names) | set(services.callees) | set(services.callers)
+    found = set()
+    for alert in world.incident.alerts:
+        found |= {value for label, value in alert.labels.items() if label != "alertname"} & known
+    return frozenset(found)
+
+
+# Resources
+
+
+def resources(services: Services, world: World) -> Iterator[Clue]:
+    """Processor, memory, network and system calls of a service's own pods."""
+    for item in services.moved:
+        if item.source or not item.shift.enough:
+            continue
+        if item.signal == "cpu":
+            yield _moved(item, "cpu_saturation", "cpu", item.rise * W.cpu, "CPU")
+        elif item.signal == "memory":
+            yield _moved(item, "memory_growth", "memory", item.rise * W.memory, "memory")
+            yield _moved(item, "process_restarted", "restart", item.fall * W.restart, "memory")
+        elif item.signal == SYSCALLS:
+            yield _moved(item, "cpu_saturation", "syscalls", max(item.rise * W.syscalls, item.fall * W.syscalls_fall), "system calls")
+        elif item.signal == "network":
+            yield _moved(item, "traffic_shift", "network", max(item.rise, item.fall) * W.network, "network traffic")
+        elif item.signal == "saturation":
+            yield _moved(item, "cpu_saturation", "saturation", item.rise * W.cpu, "saturation")
+
+
+# Latency
+
+
+def own_latency(services: Services, world: World) -> Iterator[Clue]:
+    """How much slower a service itself became: what the slow calls that it makes do not explain."""
+    for name in services.names:
+        called_slow = _most(services.by_edge.get((name, callee), ()) for callee in services.callees.get(name, ()))
+        for item in services.of(name, "latency"):
+            excess = _excess(item)
+            if excess <= 0 or not item.shift.enough:
+                continue
+            calls = [_excess(other) for other in services.of(name, CLIENT) if _same_quantile(item, other)]
+            lower = max([*calls, *(_excess(other) for other in called_slow), *_callee_excess(services, name, item)], default=0.0)
+            left = max(0.0, 1 - W.calls_per_request * max(lower, 0.0) / excess)
+            yield _moved(item, "slow_component", "latency", item.rise * left * W.latency, "latency")
+    for (source, name), found in services.by_edge.items():
+        for item in found:
+            if item.signal != "latency" or item.end != "destination" or not item.shift.enough:
+                continue
+            excess = _excess(item)
+            if excess <= 0:
+                continue
+            lower = max(
+                (_excess(other) for callee in services.callees.get(name, ()) for other in services.by_edge.get((name, callee), ())
+                 if other.signal in ("latency", CLIENT) and other.end == "source"),
+                default=0.0,
+            )  # fmt: skip
+            left = max(0.0, 1 - W.calls_per_request * max(lower, 0.0) / excess)
+            yield _moved(item, "slow_component", "edge_latency", item.rise * left * W.latency, f"latency of calls from {source}")
+
+
+def _callee_excess(services: Services, name: str, item: Movement) -> Iterator[float]:
+    for callee in services.callees.get(name, ()):
+        for other in services.of(callee, "latency"):
+            if other.curve.metric == item.curve.metric:
+                yield _excess(other)
+
+
+def _most(groups: Iterable[Sequence[Movement]]) -> list[Movement]:
+    return [item for group in groups for item in group if item.signal in ("latency", CLIENT) and item.end == "source"]
+
+
+def _excess(item: Movement) -> float:
+    return item.shift.now - item.shift.before
+
+
+def _same_quantile(one: Movement, other: Movement) -> bool:
+    return one.curve.metric.replace("server", "client") == other.curve.metric
+
+
+# Edges
+
+
+def edges(services: Services, world: World) -> Iterator[Clue]:
+    """Calls that are slow where they are made and not where they are answered: the network before the one called, or of the caller.
+
+    A fault of a service's network shows on all its calls, those that it gets and those that it makes.
+    """
+    gaps: dict[tuple[str, str], tuple[float, Movement]] = {}
+    for edge, found in services.by_edge.items():
+        made = [item for item in found if item.signal in ("latency", CLIENT) and item.end == "source"]
+        answered = [item for item in found if item.signal == "latency" and item.end == "destination"]
+        for item in found:
+            if item.signal == NETWORK_TIME:
+                gaps[edge] = max(gaps.get(edge, (0.0, item)), (_worth(item), item), key=lambda pair: pair[0])
+        if made and answered:
+            slow = max(made, key=lambda item: item.rise)
+            inside = max(_excess(item) for item in answered)
+            outside = _excess(slow)
+            share = max(0.0, 1 - max(inside, 0.0) / outside) if outside > 0 else 0.0
+            strength = _worth(slow) * share if share > W.gap_share else 0.0
+            gaps[edge] = max(gaps.get(edge, (0.0, slow)), (strength, slow), key=lambda pair: pair[0])
+    by_service: dict[str, list[tuple[float, Movement]]] = defaultdict(list)
+    for (source, name), gap in gaps.items():
+        by_service[name].append((gap[0], gap[1]))
+        by_service[source].append((gap[0] * W.gap_of_caller, gap[1]))
+    for name, found in by_service.items():
+        strongest, item = max(found, key=lambda pair: pair[0])
+        mean = sum(pair[0] for pair in found) / len(found)
+        yield _moved(item, "network_delay", "network_gap", (strongest * W.gap_strongest + mean * (1 - W.gap_strongest)) * W.gap,
+                     f"time between {item.source} and {item.service}", name)  # fmt: skip
+
+
+def _worth(item: Movement) -> float:
+    return item.rise if item.shift.enough else item.rise * W.little_history
+
+
+# Failures
+
+
+def failures(services: Services, world: World) -> Iterator[Clue]:
+    """Answers that fail where those that are called answer well, and a component that got worse with none worse below it."""
+    failing: dict[str, tuple[float, Movement]] = {}
+    for item in services.moved:
+        if item.signal != "errors" or not item.shift.enough:
+            continue
+        strength = item.fall if item.curve.good else item.rise
+        if item.source and item.end == "source" and item.pod:
+            continue  # what one caller's pod sees is for `rollouts`
+        if strength > failing.get(item.service, (0.0, item))[0]:
+            failing[item.service] = (strength, item)
+    for name, (strength, item) in failing.items():
+        below = max((failing[other][0] for other in services.below(name) if other in failing), default=0.0)
+        left = max(0.0, 1 - W.failures_below * below / strength) if strength else 0.0
+        yield _moved(item, "errors_in_service", "failures", strength * left * W.failures, "share of successes" if item.curve.good else "errors")
+
+
+# Calls
+
+
+def calls(services: Services, world: World) -> Iterator[Clue]:
+    """A service that makes fewer calls than it did for as many requests: something in it ends early."""
+    made: dict[str, list[Movement]] = defaultdict(list)
+    got: dict[str, list[Movement]] = defaultdict(list)
+    for (source, name), found in services.by_edge.items():
+        for item in found:
+            if item.signal == "traffic" and item.end == "source":
+                made[source].append(item)
+                got[name].append(item)
+    for name, items in made.items():
+        incoming = _ratio(got.get(name, ())) or 1.0
+        for item in items:
+            if item.shift.before < W.fewest_calls:
+                continue
+            ratio = (item.shift.now / item.shift.before) / max(incoming, 0.2)
+            if ratio < 1:
+                strength = -math.log(max(ratio, 0.02)) * min(1.0, math.sqrt(item.shift.before / 40))
+                yield _moved(item, "early_return", "fewer_calls", strength * W.fewer_calls, f"calls to {item.service}", name)
+
+
+def _ratio(items: Sequence[Movement]) -> float | None:
+    before = sum(item.shift.before for item in items)
+    return sum(item.shift.now for item in items) / before if before else None
+
+
+# Rollouts
+
+
+def rollouts(services: Services, world: World) -> Iterator[Clue]:
+    """New pods against the old pods of the same service, curve by curve, and that it changed at all."""
+    onset = services.onset
+    for seen in world.changes:
+        change = seen.value
+        name = change.subject.name
+        new = {line[2:].strip() for line in change.diff if line.startswith("+ ")}
+        age = (onset - change.at.timestamp()) if change.at else W.change_age
+        decay = 0.5 ** (max(age, 0.0) / W.change_half_life)
+        yield Clue(
+            service=name, cause="bad_rollout", kind="changed", strength=W.changed * decay, summary=f"{change.text}", evidence_ids=(seen.evidence_id,)
+        )  # fmt: skip
+        for item, score in _new_against_old(services, world, name, new):
+            yield Clue(
+                service=name, cause="bad_rollout", kind=f"new_{item[0]}", strength=score * W.new_pods,
+                summary=f"new pods of {name} differ from its old ones: {item[1]}", evidence_ids=(item[2], seen.evidence_id),
+            )  # fmt: skip
+
+
+def _new_against_old(services: Services, world: World, name: str, new: set[str]) -> Iterator[tuple[tuple[str, str, str], float]]:
+    groups: dict[tuple[str, str, str], tuple[list[float], list[float], Movement]] = {}
+    split = services.onset - LEAD_SECONDS
+    for curve, signal, source, destination, pod in services.pod_curves:
+        mine = pod in new or services.whose({"pod": pod}) == name
+        if not mine or (source and name not in (source, destination)):
+            continue
+        key = (curve.metric, source, destination)
+        old, fresh, _ = groups.setdefault(key, ([], [], curve))
+        values = [value * curve.factor for at, value in curve.points]
+        if pod in new:
+            fresh.extend(values)
+        else:
+            old.extend(values)
+    for (metric, source, destination), (old, fresh, curve) in groups.items():
+        signal = services.signal(curve)
+        if len(old) < 5 or not fresh:
+            continue
+        floors = FLOORS.get((signal, curve.unit)) or FLOORS.get((signal, ""))
+        if floors is None:
+            continue
+        old.sort()
+        fresh.sort()
+        usual = median(old)
+        scale = max(quantile(sorted(abs(value - usual) for value in old), 0.95) / 2, floors.relative * abs(usual), floors.absolute)
+        if curve.good:
+            worse = usual - (fresh[1] if len(fresh) > 2 else fresh[0])
+        else:
+            worse = (fresh[-2] if len(fresh) > 2 else fresh[-1]) - usual
+        score = compress(worse / scale)
+        if score > 0:
+            yield (signal + ("_out" if source == name else ""), f"{metric} {numbers.plain(usual) if hasattr(numbers, 'plain') else f'{usual:.3g}'}", curve.evidence_id), score
+
+
+# Logs
+
+
+def logs(services: Services, world: World) -> Iterator[Clue]:
+    """Error lines that are new or have become many."""
+    for seen in world.log_patterns:
+        pattern = seen.value
+        if pattern.level not in ("error", "fatal"):
+            continue
+        before = pattern.count_before
+        grown = math.log((pattern.count + 1) / ((before or 0) + 1)) if before is not None else 0.0
+        yield Clue(
+            service=pattern.subject.name, cause="errors_in_service", kind="error_lines", strength=max(grown, 0.0) * W.error_lines,
+            summary=f"{pattern.count} error lines of {pattern.subject.name}: {pattern.template[:80]}", evidence_ids=(seen.evidence_id,),
+        )  # fmt: skip
+
+
+# Words
+
+
+def _moved(item: Movement, cause: str, kind: str, strength: float, what: str, service: str = "") -> Clue:
+    before, now = f"{item.shift.before:.3g}", f"{item.shift.now:.3g}"
+    return Clue(
+        service=service or item.service, cause=cause, kind=kind, strength=strength,
+        summary=f"{what} of {service or item.service} went from {before} to {now}", evidence_ids=(item.curve.evidence_id,),
+    )  # fmt: skip
