@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from agent_sre.alert.subject import Subject, workload_of
 from agent_sre.evidence import numbers
-from agent_sre.finding.statistics import Floors, Shift, compress, shift
+from agent_sre.finding.statistics import FEWEST_BEFORE, Floors, Shift, compress, shift
 from agent_sre.finding.world import Curve, World
 
 _SOURCE = ("source", "client", "source_workload", "source_app", "source_service", "client_service")
@@ -44,6 +44,9 @@ FLOORS: Mapping[tuple[str, str], Floors] = {
 }
 """By signal and unit, in base units: what is too small to be trouble whatever the noise of the curve says."""
 
+LITTLE_HISTORY = 0.4
+"""What a movement counts where one point is all that is known of before."""
+
 _ANY = Floors(absolute=1e-9, relative=0.2)
 
 
@@ -61,11 +64,16 @@ class Movement:
 
     @property
     def rise(self) -> float:
-        return compress(self.shift.rise)
+        return compress(self.shift.rise) * self._trust
 
     @property
     def fall(self) -> float:
-        return compress(self.shift.fall)
+        return compress(self.shift.fall) * self._trust
+
+    @property
+    def _trust(self) -> float:
+        # what one or two points say of noise is a guess
+        return min(1.0, LITTLE_HISTORY + (1 - LITTLE_HISTORY) * (self.shift.points_before - 1) / (FEWEST_BEFORE - 1))
 
 
 class Services:

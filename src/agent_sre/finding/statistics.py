@@ -18,6 +18,7 @@ Points = Sequence[tuple[float, float]]
 
 HISTORY_SECONDS = 4 * 3600.0  # longer, and yesterday's night counts as ordinary for this noon
 LEAD_SECONDS = 180.0  # rules wait (`for:`) about this long before they fire
+NOISE_QUANTILE = 0.9
 FEWEST_BEFORE = 5  # fewer points tell nothing about noise
 MOST_POINTS = 240  # a curve of more is read in steps of their medians
 FINEST_STEP = 15.0  # seconds: finer curves repeat a scrape, or jitter
@@ -39,7 +40,12 @@ class Shift:
     now: float  # what the window shows, in the direction of the larger score
     rise: float
     fall: float
-    enough: bool  # False: too little history to know what is usual
+    points_before: int
+
+    @property
+    def enough(self) -> bool:
+        """Whether there is history enough to know what is usual."""
+        return self.points_before >= FEWEST_BEFORE
 
 
 def median(ordered: Sequence[float]) -> float:
@@ -54,8 +60,8 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 
 
 def compress(score: float) -> float:
-    """Scores as people weigh them: ten times as wild is a step more, not ten times the proof."""
-    return math.log1p(max(score, 0.0))
+    """Scores as people weigh them: ten times as wild is a step more, not ten times the proof, and what is no wilder than usual is nothing."""
+    return math.log(max(score, 1.0))
 
 
 def thinned(points: Points, step: float = FINEST_STEP) -> Points:
@@ -83,9 +89,9 @@ def shift(points: Points, onset: float, floors: Floors, factor: float = 1.0) -> 
     if len(before) > MOST_POINTS:
         before = before[:: math.ceil(len(before) / MOST_POINTS)]
     usual = median(before)
-    noise = quantile(sorted(abs(value - usual) for value in before), 0.95) / 2
+    noise = quantile(sorted(abs(value - usual) for value in before), NOISE_QUANTILE) / 2
     scale = max(noise, floors.relative * abs(usual), floors.absolute)
     # the second highest: one wild point is an outlier, two are a fact; of one or two points there is no choice
     high, low = (window[-2], window[1]) if len(window) > 2 else (window[-1], window[0])
     rise, fall = max(0.0, (high - usual) / scale), max(0.0, (usual - low) / scale)
-    return Shift(before=usual, now=high if rise >= fall else low, rise=rise, fall=fall, enough=len(before) >= FEWEST_BEFORE)
+    return Shift(before=usual, now=high if rise >= fall else low, rise=rise, fall=fall, points_before=len(before))

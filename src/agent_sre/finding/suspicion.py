@@ -12,9 +12,11 @@ Clues of a service add up across kinds, because one fault shows in many curves: 
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from agent_sre.alert.subject import Subject
 from agent_sre.evidence import numbers
@@ -53,27 +55,78 @@ class Suspect:
         return max(by_cause, key=lambda name: by_cause[name])
 
 
+@lru_cache(maxsize=4)  # six detectors ask, of one world after the other
 def suspects(world: World) -> tuple[Suspect, ...]:
     """The services against which something speaks, most suspect first. Empty where no curve is anybody's."""
     services = Services(world)
     best: dict[str, dict[str, Clue]] = defaultdict(dict)
+    symptom = complaint(world)
     for part in (resources, own_latency, edges, failures, calls, rollouts, logs):
         for clue in part(services, world):
+            if symptom and clue.kind in _KINDS_OF_SYMPTOM and clue.kind not in _SYMPTOMS[symptom]:
+                clue = replace(clue, strength=clue.strength * W.other_symptom)
             known = best[clue.service].get(clue.kind)
             if clue.strength > 0 and (known is None or clue.strength > known.strength):
                 best[clue.service][clue.kind] = clue
-    found = [_suspect(services, world, name, list(clues.values())) for name, clues in best.items() if clues]
+    recent = frozenset(
+        seen.value.subject.name for seen in world.changes
+        if seen.value.at is not None and -300 <= services.onset - seen.value.at.timestamp() <= W.recent_change
+    )  # fmt: skip
+    found = [_suspect(services, world, name, list(clues.values()), recent) for name, clues in best.items() if clues]
     return tuple(sorted(found, key=lambda item: -item.strength))
 
 
-def _suspect(services: Services, world: World, name: str, clues: list[Clue]) -> Suspect:
+def _suspect(services: Services, world: World, name: str, clues: list[Clue], recent: frozenset[str]) -> Suspect:
     ordered = tuple(sorted(clues, key=lambda clue: -clue.strength))
+    front = alerted(services, world)
     # each further kind says less that is new
     total = sum(clue.strength * W.further_kind**place for place, clue in enumerate(ordered))
-    front = alerted(services, world)
+    share = traffic_share(services, name, front)
+    if share is not None and share < W.little_traffic:
+        total *= max(W.least_traffic, math.sqrt(share / W.little_traffic))
+    if address(name):
+        total *= W.address
+    if recent and name not in recent:
+        total *= W.unchanged
     if services.calls and front and name not in front and not any(name in services.below(item) for item in front):
         total *= W.out_of_reach
     return Suspect(subject=services.subject(name), clues=ordered, strength=total)
+
+
+_SYMPTOMS = {
+    "latency": frozenset({"latency", "edge_latency", "network_gap", "new_latency"}),
+    "errors": frozenset({"failures", "error_lines", "new_errors", "fewer_calls"}),
+}
+_KINDS_OF_SYMPTOM = frozenset().union(*_SYMPTOMS.values())
+_COMPLAINTS = {
+    "latency": re.compile(r"latency|slow|duration|response.?time", re.IGNORECASE),
+    "errors": re.compile(r"availab|error|success|fail|5xx|fault", re.IGNORECASE),
+}
+
+
+def complaint(world: World) -> str:
+    """What the alerts complain of, "latency" or "errors"; empty where they name both or neither."""
+    said = [f"{alert.labels.get('alertname', '')} {alert.labels.get('metric', '')}" for alert in world.incident.alerts]
+    found = {name for name, pattern in _COMPLAINTS.items() if any(pattern.search(text) for text in said)}
+    return found.pop() if len(found) == 1 else ""
+
+
+def traffic_share(services: Services, name: str, front: frozenset[str]) -> float | None:
+    """How much of the alerting services' traffic a service gets, by the same metric; None where nobody counted."""
+    mine = {item.curve.metric: item.shift.before for item in services.of(name, "traffic") if not item.pod}
+    shares = [
+        mine[item.curve.metric] / item.shift.before
+        for one in sorted(front) for item in services.of(one, "traffic") if item.curve.metric in mine and item.shift.before > 0
+    ]  # fmt: skip
+    return max(shares, default=None)
+
+
+_ADDRESS = re.compile(r"\.[a-z]{2,}(?:[:/_]|$)|_remote$|^\d+\.\d+\.\d+\.\d+|^https?://", re.IGNORECASE)
+
+
+def address(name: str) -> bool:
+    """Whether a name of a call graph is an address rather than a component: what a caller sees of whatever answers behind it."""
+    return bool(_ADDRESS.search(name))
 
 
 def alerted(services: Services, world: World) -> frozenset[str]:
@@ -91,10 +144,11 @@ def alerted(services: Services, world: World) -> frozenset[str]:
 def resources(services: Services, world: World) -> Iterator[Clue]:
     """Processor, memory, network and system calls of a service's own pods."""
     for item in services.moved:
-        if item.source or not item.shift.enough:
+        if item.source:
             continue
         if item.signal == "cpu":
-            yield _moved(item, "cpu_saturation", "cpu", item.rise * W.cpu, "CPU")
+            near = item.curve.unit == numbers.PERCENT and item.shift.now >= W.full_percent and item.shift.now >= W.fuller * item.shift.before
+            yield _moved(item, "cpu_saturation", "cpu", item.rise * W.cpu + (W.full if near else 0.0), "CPU")
         elif item.signal == "memory":
             yield _moved(item, "memory_growth", "memory", item.rise * W.memory, "memory")
             yield _moved(item, "process_restarted", "restart", item.fall * W.restart, "memory")
@@ -113,17 +167,22 @@ def own_latency(services: Services, world: World) -> Iterator[Clue]:
     """How much slower a service itself became: what the slow calls that it makes do not explain."""
     for name in services.names:
         called_slow = _most(services.by_edge.get((name, callee), ()) for callee in services.callees.get(name, ()))
+        strengths: dict[str, list[tuple[float, Movement]]] = {}
         for item in services.of(name, "latency"):
             excess = _excess(item)
-            if excess <= 0 or not item.shift.enough:
+            if excess <= 0:
                 continue
             calls = [_excess(other) for other in services.of(name, CLIENT) if _same_quantile(item, other)]
             lower = max([*calls, *(_excess(other) for other in called_slow), *_callee_excess(services, name, item)], default=0.0)
             left = max(0.0, 1 - W.calls_per_request * max(lower, 0.0) / excess)
-            yield _moved(item, "slow_component", "latency", item.rise * left * W.latency, "latency")
-    for (source, name), found in services.by_edge.items():
-        for item in found:
-            if item.signal != "latency" or item.end != "destination" or not item.shift.enough:
+            strengths.setdefault(item.pod, []).append((item.rise * left * W.latency, item))
+        for pod, found in strengths.items():
+            # a quantile alone may jump, all of them do not: what did not rise counts with nothing
+            number = sum(item.pod == pod for item in services.of(name, "latency"))
+            yield _moved(max(found, key=lambda pair: pair[0])[1], "slow_component", "latency", sum(pair[0] for pair in found) / number, "latency")
+    for (source, name), edge in services.by_edge.items():
+        for item in edge:
+            if item.signal != "latency" or item.end != "destination":
                 continue
             excess = _excess(item)
             if excess <= 0:
@@ -168,16 +227,15 @@ def edges(services: Services, world: World) -> Iterator[Clue]:
     for edge, found in services.by_edge.items():
         made = [item for item in found if item.signal in ("latency", CLIENT) and item.end == "source"]
         answered = [item for item in found if item.signal == "latency" and item.end == "destination"]
-        for item in found:
-            if item.signal == NETWORK_TIME:
-                gaps[edge] = max(gaps.get(edge, (0.0, item)), (_worth(item), item), key=lambda pair: pair[0])
-        if made and answered:
-            slow = max(made, key=lambda item: item.rise)
-            inside = max(_excess(item) for item in answered)
-            outside = _excess(slow)
-            share = max(0.0, 1 - max(inside, 0.0) / outside) if outside > 0 else 0.0
-            strength = _worth(slow) * share if share > W.gap_share else 0.0
-            gaps[edge] = max(gaps.get(edge, (0.0, slow)), (strength, slow), key=lambda pair: pair[0])
+        between = [item.rise for item in found if item.signal == NETWORK_TIME]
+        if not made or not answered:
+            continue
+        slow = max(made, key=lambda item: item.rise)
+        inside = max(_excess(item) for item in answered)
+        outside = _excess(slow)
+        share = max(0.0, 1 - max(inside, 0.0) / outside) if outside > 0 else 0.0
+        strength = slow.rise * share if share > W.gap_share else 0.0
+        gaps[edge] = (min([strength, *between]), slow)
     by_service: dict[str, list[tuple[float, Movement]]] = defaultdict(list)
     for (source, name), gap in gaps.items():
         by_service[name].append((gap[0], gap[1]))
@@ -189,10 +247,6 @@ def edges(services: Services, world: World) -> Iterator[Clue]:
                      f"time between {item.source} and {item.service}", name)  # fmt: skip
 
 
-def _worth(item: Movement) -> float:
-    return item.rise if item.shift.enough else item.rise * W.little_history
-
-
 # Failures
 
 
@@ -200,7 +254,7 @@ def failures(services: Services, world: World) -> Iterator[Clue]:
     """Answers that fail where those that are called answer well, and a component that got worse with none worse below it."""
     failing: dict[str, tuple[float, Movement]] = {}
     for item in services.moved:
-        if item.signal != "errors" or not item.shift.enough:
+        if item.signal != "errors":
             continue
         strength = item.fall if item.curve.good else item.rise
         if item.source and item.end == "source" and item.pod:

@@ -9,9 +9,22 @@ from dataclasses import dataclass
 class ServiceWeights:
     """Curves, edges, changes and logs of services (finding/suspicion.py)."""
 
+    most: float = 0.95
+    certain: float = 1.5  # at this strength the certainty is 1 - 1/e
+    least_strength: float = 0.15
+    most_suspects: int = 8  # as many as anybody reads
     further_kind: float = 0.7  # a second kind of clue about the same service counts this share, the next this share of that
     out_of_reach: float = 0.4  # what the alerting service does not call cannot well be its cause
+    address: float = 0.3  # an address is what callers see, hardly ever what broke
+    unchanged: float = 0.6  # while rollouts are under way, most incidents come from one of them
+    recent_change: float = 3600.0
+    other_symptom: float = 0.6  # an alert on latency is hardly explained by failures, and the other way round
+    little_traffic: float = 0.1  # a service that gets less than this share of the alerting one's requests cannot have slowed most of them
+    least_traffic: float = 0.3
     cpu: float = 1.0
+    full_percent: float = 80.0  # a processor this full makes its callers wait
+    fuller: float = 1.3
+    full: float = 1.0
     memory: float = 0.7
     restart: float = 0.7
     syscalls: float = 0.6
