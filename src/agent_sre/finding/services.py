@@ -84,6 +84,8 @@ class Services:
         self.calls = frozenset((seen.value.source, seen.value.destination) for seen in world.dependencies)
         self.dependency_ids = tuple(dict.fromkeys(seen.evidence_id for seen in world.dependencies))
         self._changed = {seen.value.subject.name for seen in world.changes}
+        # pods that a rollout takes away fall silent on purpose: their curves tell of their end
+        self.removed = frozenset(line[2:].strip() for seen in world.changes for line in seen.value.diff if line.startswith("- "))
         self._named = {name for pair in self.calls for name in pair} | self._changed
         self._named |= {name for curve in world.curves for name in (_first(curve.labels, _SOURCE), _first(curve.labels, _DESTINATION)) if name}
         self.pod_curves: list[tuple[Curve, str, str, str, str]] = []
@@ -155,6 +157,8 @@ class Services:
             pod = _first(curve.labels, _POD)
             if pod:
                 self.pod_curves.append((curve, signal, source, destination, pod))
+            if pod in self.removed:
+                continue
             floors = FLOORS.get((signal, curve.unit)) or FLOORS.get((signal, ""), _ANY)
             moved = shift(curve.points, self.onset, floors, curve.factor)
             if moved is None:

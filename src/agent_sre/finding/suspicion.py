@@ -68,10 +68,7 @@ def suspects(world: World) -> tuple[Suspect, ...]:
             known = best[clue.service].get(clue.kind)
             if clue.strength > 0 and (known is None or clue.strength > known.strength):
                 best[clue.service][clue.kind] = clue
-    recent = frozenset(
-        seen.value.subject.name for seen in world.changes
-        if seen.value.at is not None and -300 <= services.onset - seen.value.at.timestamp() <= W.recent_change
-    )  # fmt: skip
+    recent = recently_changed(services, world)
     found = [_suspect(services, world, name, list(clues.values()), recent) for name, clues in best.items() if clues]
     return tuple(sorted(found, key=lambda item: -item.strength))
 
@@ -142,22 +139,38 @@ def alerted(services: Services, world: World) -> frozenset[str]:
 
 
 def resources(services: Services, world: World) -> Iterator[Clue]:
-    """Processor, memory, network and system calls of a service's own pods."""
+    """Processor, memory, network and system calls of a service's own pods, beyond what more requests explain."""
+    memory: dict[tuple[str, str], list[Movement]] = defaultdict(list)
     for item in services.moved:
         if item.source:
             continue
+        left = _not_by_traffic(services, item)
         if item.signal == "cpu":
             near = item.curve.unit == numbers.PERCENT and item.shift.now >= W.full_percent and item.shift.now >= W.fuller * item.shift.before
-            yield _moved(item, "cpu_saturation", "cpu", item.rise * W.cpu + (W.full if near else 0.0), "CPU")
+            yield _moved(item, "cpu_saturation", "cpu", left * (item.rise * W.cpu + (W.full if near else 0.0)), "CPU")
         elif item.signal == "memory":
-            yield _moved(item, "memory_growth", "memory", item.rise * W.memory, "memory")
-            yield _moved(item, "process_restarted", "restart", item.fall * W.restart, "memory")
+            memory[(item.service, item.pod)].append(item)
         elif item.signal == SYSCALLS:
-            yield _moved(item, "cpu_saturation", "syscalls", max(item.rise * W.syscalls, item.fall * W.syscalls_fall), "system calls")
+            yield _moved(item, "cpu_saturation", "syscalls", max(left * item.rise * W.syscalls, item.fall * W.syscalls_fall), "system calls")
         elif item.signal == "network":
-            yield _moved(item, "traffic_shift", "network", max(item.rise, item.fall) * W.network, "network traffic")
+            yield _moved(item, "traffic_shift", "network", max(left * item.rise, item.fall) * W.network, "network traffic")
         elif item.signal == "saturation":
             yield _moved(item, "cpu_saturation", "saturation", item.rise * W.cpu, "saturation")
+    for items in memory.values():
+        # in bytes and as a share of the limit it is the same memory
+        up, down = (sum(values) / len(items) for values in ([item.rise for item in items], [item.fall for item in items]))
+        item = max(items, key=lambda one: max(one.rise, one.fall))
+        yield _moved(item, "memory_growth", "memory", up * W.memory, "memory")
+        yield _moved(item, "process_restarted", "restart", down * W.restart, "memory")
+
+
+def _not_by_traffic(services: Services, item: Movement) -> float:
+    """The share of a rise that the service's own requests leave open: twice the requests, twice the CPU."""
+    if item.shift.before <= 0 or item.shift.now <= item.shift.before:
+        return 1.0
+    ratios = [one.shift.now / one.shift.before for one in services.of(item.service, "traffic") if one.shift.before > 0 and one.shift.now > 0]
+    more = max(ratios, default=1.0)
+    return max(0.0, 1 - math.log(more) / math.log(item.shift.now / item.shift.before)) if more > 1 else 1.0
 
 
 # Latency
@@ -180,20 +193,24 @@ def own_latency(services: Services, world: World) -> Iterator[Clue]:
             # a quantile alone may jump, all of them do not: what did not rise counts with nothing
             number = sum(item.pod == pod for item in services.of(name, "latency"))
             yield _moved(max(found, key=lambda pair: pair[0])[1], "slow_component", "latency", sum(pair[0] for pair in found) / number, "latency")
-    for (source, name), edge in services.by_edge.items():
+    answered: dict[str, list[tuple[float, Movement]]] = defaultdict(list)
+    for (_, name), edge in services.by_edge.items():
         for item in edge:
             if item.signal != "latency" or item.end != "destination":
                 continue
             excess = _excess(item)
-            if excess <= 0:
-                continue
             lower = max(
                 (_excess(other) for callee in services.callees.get(name, ()) for other in services.by_edge.get((name, callee), ())
                  if other.signal in ("latency", CLIENT) and other.end == "source"),
                 default=0.0,
             )  # fmt: skip
-            left = max(0.0, 1 - W.calls_per_request * max(lower, 0.0) / excess)
-            yield _moved(item, "slow_component", "edge_latency", item.rise * left * W.latency, f"latency of calls from {source}")
+            left = max(0.0, 1 - W.calls_per_request * max(lower, 0.0) / excess) if excess > 0 else 0.0
+            answered[name].append((item.rise * left * W.latency, item))
+    for name, found in answered.items():
+        # what is slow is slow for everybody who calls it
+        strongest, item = max(found, key=lambda pair: pair[0])
+        mean = sum(pair[0] for pair in found) / len(found)
+        yield _moved(item, "slow_component", "edge_latency", (strongest + mean) / 2, f"latency of calls from {item.source}")
 
 
 def _callee_excess(services: Services, name: str, item: Movement) -> Iterator[float]:
@@ -261,10 +278,28 @@ def failures(services: Services, world: World) -> Iterator[Clue]:
             continue  # what one caller's pod sees is for `rollouts`
         if strength > failing.get(item.service, (0.0, item))[0]:
             failing[item.service] = (strength, item)
+    recent = recently_changed(services, world)
     for name, (strength, item) in failing.items():
         below = max((failing[other][0] for other in services.below(name) if other in failing), default=0.0)
         left = max(0.0, 1 - W.failures_below * below / strength) if strength else 0.0
         yield _moved(item, "errors_in_service", "failures", strength * left * W.failures, "share of successes" if item.curve.good else "errors")
+        if strength and left and (name not in recent or item.pod and not _is_new(world, name, item.pod)):
+            suspected = sorted(services.below(name) & recent)
+            for other in suspected:
+                yield _moved(item, "bad_rollout", "caller_fails", strength * left * W.caller_fails / math.sqrt(len(suspected)),
+                             f"while {other} was rolled out, successes of {name}, which calls it: share", other)  # fmt: skip
+
+
+def _is_new(world: World, name: str, pod: str) -> bool:
+    return any(f"+ {pod}" in seen.value.diff for seen in world.changes if seen.value.subject.name == name)
+
+
+def recently_changed(services: Services, world: World) -> frozenset[str]:
+    """The services that a change began to concern within the last hour before the onset, or in the minutes after it."""
+    return frozenset(
+        seen.value.subject.name for seen in world.changes
+        if seen.value.at is not None and -W.late_change <= services.onset - seen.value.at.timestamp() <= W.recent_change
+    )  # fmt: skip
 
 
 # Calls
@@ -279,14 +314,16 @@ def calls(services: Services, world: World) -> Iterator[Clue]:
             if item.signal == "traffic" and item.end == "source":
                 made[source].append(item)
                 got[name].append(item)
+    every = sorted(item.shift.now / item.shift.before for items in made.values() for item in items if item.shift.before >= W.fewest_calls)
+    usual = median(every) if every else 1.0
     for name, items in made.items():
-        incoming = _ratio(got.get(name, ())) or 1.0
+        incoming = _ratio(got.get(name, ())) or usual
         for item in items:
-            if item.shift.before < W.fewest_calls:
+            if item.shift.before < W.fewest_calls or incoming <= 0:
                 continue
-            ratio = (item.shift.now / item.shift.before) / max(incoming, 0.2)
+            ratio = item.shift.now / item.shift.before / incoming
             if ratio < 1:
-                strength = -math.log(max(ratio, 0.02)) * min(1.0, math.sqrt(item.shift.before / 40))
+                strength = -math.log(max(ratio, W.least_ratio)) * min(1.0, math.sqrt(item.shift.before / W.many_calls))
                 yield _moved(item, "early_return", "fewer_calls", strength * W.fewer_calls, f"calls to {item.service}", name)
 
 
@@ -347,6 +384,8 @@ def _new_against_old(services: Services, world: World, name: str, new: set[str])
         else:
             worse = (fresh[-2] if len(fresh) > 2 else fresh[-1]) - usual
         score = compress(worse / scale)
+        if signal == "latency":  # an error may be quicker than an answer
+            score = max(score, compress(-worse / scale) * W.quicker)
         if score > 0:
             yield (signal + ("_out" if source == name else ""), f"{metric} {numbers.plain(usual) if hasattr(numbers, 'plain') else f'{usual:.3g}'}", curve.evidence_id), score
 

@@ -39,6 +39,11 @@ class ServiceWeights:
     little_history: float = 0.5
     failures: float = 1.0
     failures_below: float = 0.8
+    caller_fails: float = 0.7
+    late_change: float = 300.0
+    quicker: float = 0.6
+    least_ratio: float = 0.02
+    many_calls: float = 30.0
     fewest_calls: float = 5.0
     fewer_calls: float = 1.0
     new_pods: float = 0.8
