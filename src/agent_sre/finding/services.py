@@ -32,7 +32,7 @@ FLOORS: Mapping[tuple[str, str], Floors] = {
     ("cpu", ""): Floors(absolute=0.02, relative=0.1),  # cores: 20 millicores are a garbage collection
     ("memory", numbers.PERCENT): Floors(absolute=1.0, relative=0.05),
     ("memory", ""): Floors(absolute=10e6, relative=0.05),
-    ("latency", ""): Floors(absolute=0.005, relative=0.2),  # 5 ms: nobody notices less
+    ("latency", ""): Floors(absolute=0.003, relative=0.2),  # 3 ms: nobody notices less
     (CLIENT, ""): Floors(absolute=0.005, relative=0.2),
     (NETWORK_TIME, ""): Floors(absolute=0.005, relative=0.3),
     ("errors", numbers.PERCENT): Floors(absolute=1.0, relative=0.01),

@@ -20,10 +20,11 @@ from functools import lru_cache
 
 from agent_sre.alert.subject import Subject
 from agent_sre.evidence import numbers
+from agent_sre.evidence.evidence import LogPattern
 from agent_sre.finding.services import CLIENT, FLOORS, NETWORK_TIME, SYSCALLS, Movement, Services
-from agent_sre.finding.statistics import LEAD_SECONDS, compress, median, quantile
+from agent_sre.finding.statistics import FEWEST_BEFORE, LEAD_SECONDS, NOISE_QUANTILE, compress, median, quantile
 from agent_sre.finding.weights import SERVICES as W
-from agent_sre.finding.world import World
+from agent_sre.finding.world import Curve, Seen, World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,9 +283,12 @@ def failures(services: Services, world: World) -> Iterator[Clue]:
     for name, (strength, item) in failing.items():
         below = max((failing[other][0] for other in services.below(name) if other in failing), default=0.0)
         left = max(0.0, 1 - W.failures_below * below / strength) if strength else 0.0
-        yield _moved(item, "errors_in_service", "failures", strength * left * W.failures, "share of successes" if item.curve.good else "errors")
-        if strength and left and (name not in recent or item.pod and not _is_new(world, name, item.pod)):
-            suspected = sorted(services.below(name) & recent)
+        # where its old pods fail as well, its own rollout is not to blame: rather one below it
+        not_itself = name not in recent or bool(item.pod and not _is_new(world, name, item.pod))
+        suspected = sorted(services.below(name) & recent) if not_itself else []
+        own = strength * left * (W.fails_after_callee_changed if suspected else 1.0)
+        yield _moved(item, "errors_in_service", "failures", own * W.failures, "share of successes" if item.curve.good else "errors")
+        if strength and left:
             for other in suspected:
                 yield _moved(item, "bad_rollout", "caller_fails", strength * left * W.caller_fails / math.sqrt(len(suspected)),
                              f"while {other} was rolled out, successes of {name}, which calls it: share", other)  # fmt: skip
@@ -355,39 +359,39 @@ def rollouts(services: Services, world: World) -> Iterator[Clue]:
 
 
 def _new_against_old(services: Services, world: World, name: str, new: set[str]) -> Iterator[tuple[tuple[str, str, str], float]]:
-    groups: dict[tuple[str, str, str], tuple[list[float], list[float], Movement]] = {}
+    groups: dict[tuple[str, str, str], tuple[list[float], list[float], list[float], Curve]] = {}
     split = services.onset - LEAD_SECONDS
     for curve, signal, source, destination, pod in services.pod_curves:
         mine = pod in new or services.whose({"pod": pod}) == name
         if not mine or (source and name not in (source, destination)):
             continue
         key = (curve.metric, source, destination)
-        old, fresh, _ = groups.setdefault(key, ([], [], curve))
-        values = [value * curve.factor for at, value in curve.points]
+        old, now, fresh, _ = groups.setdefault(key, ([], [], [], curve))
+        values = [(at, value * curve.factor) for at, value in curve.points if math.isfinite(value)]
         if pod in new:
-            fresh.extend(values)
+            fresh.extend(value for _, value in values)
         else:
-            old.extend(values)
-    for (metric, source, destination), (old, fresh, curve) in groups.items():
+            old.extend(value for at, value in values if at < split)
+            now.extend(value for at, value in values if at >= split)
+    for (metric, source, _), (old, now, fresh, curve) in groups.items():
         signal = services.signal(curve)
-        if len(old) < 5 or not fresh:
-            continue
         floors = FLOORS.get((signal, curve.unit)) or FLOORS.get((signal, ""))
-        if floors is None:
+        if len(old) < FEWEST_BEFORE or not fresh or floors is None:
             continue
         old.sort()
-        fresh.sort()
         usual = median(old)
-        scale = max(quantile(sorted(abs(value - usual) for value in old), 0.95) / 2, floors.relative * abs(usual), floors.absolute)
-        if curve.good:
-            worse = usual - (fresh[1] if len(fresh) > 2 else fresh[0])
-        else:
-            worse = (fresh[-2] if len(fresh) > 2 else fresh[-1]) - usual
-        score = compress(worse / scale)
+        relative = W.fresh_memory if signal == "memory" else floors.relative
+        scale = max(quantile(sorted(abs(value - usual) for value in old), NOISE_QUANTILE) / 2, relative * abs(usual), floors.absolute)
+        # the median: new processes are slow at first, and what stays counts; less what befell the old ones as well
+        moved = median(sorted(fresh)) - usual
+        everybody = median(sorted(now)) - usual if now else 0.0
+        moved -= max(everybody, 0.0) if moved > 0 else min(everybody, 0.0)
+        score = compress((-moved if curve.good else moved) / scale)
         if signal == "latency":  # an error may be quicker than an answer
-            score = max(score, compress(-worse / scale) * W.quicker)
+            score = max(score, compress(-moved / scale) * W.quicker)
         if score > 0:
-            yield (signal + ("_out" if source == name else ""), f"{metric} {numbers.plain(usual) if hasattr(numbers, 'plain') else f'{usual:.3g}'}", curve.evidence_id), score
+            what = f"{metric} {usual + moved:.3g} against {usual:.3g}"
+            yield (signal + ("_out" if source == name else ""), what, curve.evidence_id), score
 
 
 # Logs
@@ -395,15 +399,22 @@ def _new_against_old(services: Services, world: World, name: str, new: set[str])
 
 def logs(services: Services, world: World) -> Iterator[Clue]:
     """Error lines that are new or have become many."""
+    found: dict[str, tuple[float, Seen[LogPattern]]] = {}
     for seen in world.log_patterns:
         pattern = seen.value
-        if pattern.level not in ("error", "fatal"):
+        if pattern.level not in ("error", "fatal") or pattern.count_before is None:
             continue
-        before = pattern.count_before
-        grown = math.log((pattern.count + 1) / ((before or 0) + 1)) if before is not None else 0.0
+        grown = math.log((pattern.count + 1) / (pattern.count_before + 1))
+        if grown > found.get(pattern.subject.name, (0.0, seen))[0]:
+            found[pattern.subject.name] = (grown, seen)
+    for name, (grown, seen) in found.items():
+        # an error is written once more by everybody who waits for it
+        below = max((found[other][0] for other in services.callees.get(name, ()) if other in found), default=0.0)
+        strength = max(0.0, grown - W.failures_below * below)
         yield Clue(
-            service=pattern.subject.name, cause="errors_in_service", kind="error_lines", strength=max(grown, 0.0) * W.error_lines,
-            summary=f"{pattern.count} error lines of {pattern.subject.name}: {pattern.template[:80]}", evidence_ids=(seen.evidence_id,),
+            service=name, cause="errors_in_service", kind="error_lines", strength=strength * W.error_lines,
+            summary=f"{name} wrote {seen.value.count} lines like \"{seen.value.template[:100]}\", {seen.value.count_before} before",
+            evidence_ids=(seen.evidence_id,),
         )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ class ServiceWeights:
     most_suspects: int = 8  # as many as anybody reads
     further_kind: float = 0.7  # a second kind of clue about the same service counts this share, the next this share of that
     out_of_reach: float = 0.4  # what the alerting service does not call cannot well be its cause
-    address: float = 0.3  # an address is what callers see, hardly ever what broke
+    address: float = 0.15  # an address is what callers see, hardly ever what broke
     unchanged: float = 0.6  # while rollouts are under way, most incidents come from one of them
     recent_change: float = 3600.0
     other_symptom: float = 0.6  # an alert on latency is hardly explained by failures, and the other way round
@@ -39,6 +39,8 @@ class ServiceWeights:
     little_history: float = 0.5
     failures: float = 1.0
     failures_below: float = 0.8
+    fails_after_callee_changed: float = 0.5
+    fresh_memory: float = 0.5  # new processes use other amounts than old ones; half as much again is more than that
     caller_fails: float = 0.7
     late_change: float = 300.0
     quicker: float = 0.6
