@@ -18,10 +18,14 @@ Points = Sequence[tuple[float, float]]
 
 HISTORY_SECONDS = 4 * 3600.0  # longer, and yesterday's night counts as ordinary for this noon
 LEAD_SECONDS = 180.0  # rules wait (`for:`) about this long before they fire
-NOISE_QUANTILE = 0.9
+NOISE_QUANTILE = 0.9  # half of the deviation that nine of ten points keep: one earlier incident in the history does not hide this one
 FEWEST_BEFORE = 5  # fewer points tell nothing about noise
 MOST_POINTS = 240  # a curve of more is read in steps of their medians
 FINEST_STEP = 15.0  # seconds: finer curves repeat a scrape, or jitter
+
+
+_LATEST, MOST = 1e12, 1e100
+"""Beyond these a number is no instant and no measurement. Comparisons with NaN are false, so they keep it out too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,7 @@ def shift(points: Points, onset: float, floors: Floors, factor: float = 1.0) -> 
     `points` in any unit, `factor` times their value is in the unit of the floors. Values that are no number are left out.
     """
     split = onset - LEAD_SECONDS
-    recent = [(at, value * factor) for at, value in points if at >= split - HISTORY_SECONDS and math.isfinite(value)]
+    recent = [(at, value * factor) for at, value in points if split - HISTORY_SECONDS <= at <= _LATEST and abs(value) < MOST]
     recent = list(thinned(recent))
     before = sorted(value for at, value in recent if at < split)
     window = sorted(value for at, value in recent if at >= split)

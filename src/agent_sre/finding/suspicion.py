@@ -22,7 +22,7 @@ from agent_sre.alert.subject import Subject
 from agent_sre.evidence import numbers
 from agent_sre.evidence.evidence import LogPattern
 from agent_sre.finding.services import CLIENT, FLOORS, NETWORK_TIME, SYSCALLS, Movement, Services
-from agent_sre.finding.statistics import FEWEST_BEFORE, LEAD_SECONDS, NOISE_QUANTILE, compress, median, quantile
+from agent_sre.finding.statistics import FEWEST_BEFORE, LEAD_SECONDS, MOST, NOISE_QUANTILE, compress, median, quantile
 from agent_sre.finding.weights import SERVICES as W
 from agent_sre.finding.world import Curve, Seen, World
 
@@ -170,8 +170,8 @@ def _not_by_traffic(services: Services, item: Movement) -> float:
     if item.shift.before <= 0 or item.shift.now <= item.shift.before:
         return 1.0
     ratios = [one.shift.now / one.shift.before for one in services.of(item.service, "traffic") if one.shift.before > 0 and one.shift.now > 0]
-    more = max(ratios, default=1.0)
-    return max(0.0, 1 - math.log(more) / math.log(item.shift.now / item.shift.before)) if more > 1 else 1.0
+    more, rise = max(ratios, default=1.0), math.log(item.shift.now / item.shift.before)
+    return max(0.0, 1 - math.log(more) / rise) if more > 1 and rise > 0 else 1.0
 
 
 # Latency
@@ -345,11 +345,13 @@ def rollouts(services: Services, world: World) -> Iterator[Clue]:
     for seen in world.changes:
         change = seen.value
         name = change.subject.name
+        if not name:
+            continue
         new = {line[2:].strip() for line in change.diff if line.startswith("+ ")}
         age = (onset - change.at.timestamp()) if change.at else W.change_age
         decay = 0.5 ** (max(age, 0.0) / W.change_half_life)
         yield Clue(
-            service=name, cause="bad_rollout", kind="changed", strength=W.changed * decay, summary=f"{change.text}", evidence_ids=(seen.evidence_id,)
+            service=name, cause="bad_rollout", kind="changed", strength=W.changed * decay, summary=f"{name} was changed: {change.text}", evidence_ids=(seen.evidence_id,)
         )  # fmt: skip
         for item, score in _new_against_old(services, world, name, new):
             yield Clue(
@@ -367,7 +369,7 @@ def _new_against_old(services: Services, world: World, name: str, new: set[str])
             continue
         key = (curve.metric, source, destination)
         old, now, fresh, _ = groups.setdefault(key, ([], [], [], curve))
-        values = [(at, value * curve.factor) for at, value in curve.points if math.isfinite(value)]
+        values = [(at, value * curve.factor) for at, value in curve.points if math.isfinite(at) and abs(value) < MOST]
         if pod in new:
             fresh.extend(value for _, value in values)
         else:
@@ -402,7 +404,7 @@ def logs(services: Services, world: World) -> Iterator[Clue]:
     found: dict[str, tuple[float, Seen[LogPattern]]] = {}
     for seen in world.log_patterns:
         pattern = seen.value
-        if pattern.level not in ("error", "fatal") or pattern.count_before is None:
+        if pattern.count < 0 or (pattern.count_before or 0) < 0 or pattern.level not in ("error", "fatal") or pattern.count_before is None:
             continue
         grown = math.log((pattern.count + 1) / (pattern.count_before + 1))
         if grown > found.get(pattern.subject.name, (0.0, seen))[0]:

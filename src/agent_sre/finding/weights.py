@@ -27,12 +27,12 @@ class ServiceWeights:
     full: float = 1.0
     memory: float = 0.7
     restart: float = 0.7
-    syscalls: float = 0.6
-    syscalls_fall: float = 0.3
-    network: float = 0.3
-    latency: float = 0.8
+    syscalls: float = 0.4
+    syscalls_fall: float = 0.1
+    network: float = 0.15
+    latency: float = 0.6
     calls_per_request: float = 1.0  # a request waits for the slowest of its calls at least once
-    gap: float = 1.0
+    gap: float = 1.5
     gap_share: float = 0.5
     gap_of_caller: float = 0.9  # of a gap, the one called is likelier than the caller
     gap_strongest: float = 0.3
@@ -41,6 +41,7 @@ class ServiceWeights:
     failures_below: float = 0.8
     fails_after_callee_changed: float = 0.5
     fresh_memory: float = 0.5  # new processes use other amounts than old ones; half as much again is more than that
+    only_changed: float = 0.3  # the last deploy is not to blame just because it is the last
     caller_fails: float = 0.7
     late_change: float = 300.0
     quicker: float = 0.6
@@ -52,7 +53,7 @@ class ServiceWeights:
     changed: float = 1.0
     change_half_life: float = 1800.0
     change_age: float = 1800.0
-    error_lines: float = 0.5
+    error_lines: float = 0.8
 
 
 SERVICES = ServiceWeights()

@@ -49,7 +49,7 @@ class SuspectServices:
             facts={"strength": round(suspect.strength, 2), "clues": ", ".join(clue.kind for clue in suspect.clues[:6])},
             evidence_ids=tuple(dict.fromkeys(item for clue in suspect.clues[:6] for item in clue.evidence_ids)),
             cause=suspect.cause,
-            weight=weight(suspect.strength, other),
+            weight=round(weight(suspect.strength, other) * (W.only_changed if {clue.kind for clue in suspect.clues} == {"changed"} else 1.0), 4),
             against=_AGAINST.get(suspect.cause, ""),
         )
 
