@@ -57,3 +57,24 @@ class ServiceWeights:
 
 
 SERVICES = ServiceWeights()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillingWeights:
+    """Shares of something that can be full (finding/detectors/filling.py)."""
+
+    fewest_points: int = 3
+    fullest: float = 1.5  # more is no share of anything
+    nearly_full: float = 0.9  # the kubelet evicts pods at 0.85 to 0.9 of a disk, and people alert there
+    full_from: float = 0.97
+    worth_a_look: float = 0.5  # half empty and rising is a fresh start more often than a leak
+    soon_seconds: float = 4 * 3600.0  # the time in which somebody must act
+    least_a_day: float = 0.05  # slower than 5 % a day is ordinary growth
+    full: float = 0.7
+    filling: float = 0.5
+    high: float = 0.3
+    throttled_from: float = 0.25  # of periods: below it nobody measures a difference
+    throttled: float = 0.5
+
+
+FILLING = FillingWeights()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agent_sre.finding.detectors import services
+from agent_sre.finding.detectors.filling import Filling
 from agent_sre.finding.detectors.recurrence import Recurrence
 from agent_sre.finding.detectors.related import Related
 from agent_sre.finding.detectors.rule_health import RuleHealth
@@ -34,5 +35,6 @@ DETECTORS: Mapping[str, Detector] = {
     "failing_service": services.FAILING,
     "rollout": services.ROLLOUT,
     "traffic": services.TRAFFIC,
+    "filling": Filling(),
 }
 """By name, in the order in which a reader wants to hear of them: what is measured, whether to believe it, what else there is."""
