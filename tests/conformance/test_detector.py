@@ -26,7 +26,8 @@ DOCS = Path(__file__).parents[2] / "docs" / "reference" / "detectors.md"
 
 KINDS = (
     ("prometheus", "value"), ("prometheus", "threshold"), ("prometheus", "active"), ("prometheus", "rule"), ("prometheus", "up"),
-    ("prometheus", "targets"), ("prometheus", "series"), ("prometheus", "latency"), ("history", "recurrence"), ("history", "related"), ("alert", "alert"), ("alert", "members"),
+    ("prometheus", "targets"), ("prometheus", "series"), ("prometheus", "latency"), ("history", "recurrence"), ("history", "related"),
+    ("alert", "alert"), ("alert", "members"),
 )  # fmt: skip
 FACTS = ("value", "absent", "active", "rule", "up", "target", "recurrence", "related", "nearness", "counts", "warning")
 NAMES = (
@@ -46,6 +47,7 @@ facts = st.builds(
     values=st.dictionaries(st.sampled_from(NAMES), scalars, max_size=12),
 )
 services = st.one_of(words, st.sampled_from(["shop", "cart", "stock", "cart-6d5f8c7b9d-x2x4z"]))
+LABELS = ("source", "destination", "service", "pod", "reporter", "namespace", "component")
 metrics = st.sampled_from([
     "pod_cpu_usage_percent", "container_memory_usage_bytes", "edge_latency_ms", "requests_per_second", "edge_success_percent", "pod_syscall_read",
     "service_graph_network_p90_us", "service_graph_client_p50_us", "kubelet_volume_stats_used_bytes", "container_network_receive_bytes_total",
@@ -53,9 +55,7 @@ metrics = st.sampled_from([
 near = st.floats(NOW.timestamp() - 1800, NOW.timestamp() + 120)
 labelled = st.builds(
     MetricSeries,
-    labels=st.fixed_dictionaries({"__name__": st.one_of(metrics, words)}, optional={
-        name: services for name in ("source", "destination", "service", "pod", "reporter", "namespace", "component")
-    }),
+    labels=st.fixed_dictionaries({"__name__": st.one_of(metrics, words)}, optional=dict.fromkeys(LABELS, services)),
     points=st.lists(st.tuples(st.one_of(near, st.floats()), st.one_of(st.floats(), st.integers(-2, 200).map(float))), max_size=30).map(tuple),
 )  # fmt: skip
 dependencies = st.builds(Dependency, source=services, destination=services, via=words)

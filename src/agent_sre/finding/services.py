@@ -1,12 +1,11 @@
 """Services as the curves, edges and changes know them: which curve is whose, who calls whom, and how each curve moved.
 
-    Curve ──whose──> service | edge (source -> destination, measured at either end)
-          ──shift──> Movement: how far it moved, in multiples of its own noise
+Curve ──whose──> service | edge (source -> destination, measured at either end)
+      ──shift──> Movement: how far it moved, in multiples of its own noise
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -88,7 +87,7 @@ class Services:
         self.removed = frozenset(line[2:].strip() for seen in world.changes for line in seen.value.diff if line.startswith("- "))
         self._named = {name for pair in self.calls for name in pair} | self._changed
         self._named |= {name for curve in world.curves for name in (_first(curve.labels, _SOURCE), _first(curve.labels, _DESTINATION)) if name}
-        self.pod_curves: list[tuple[Curve, str, str, str, str]] = []
+        self.pod_curves: list[tuple[Curve, str, str, str]] = []
         self.moved = tuple(self._movements(world.curves))
         self.calls = self.calls | {(item.source, item.service) for item in self.moved if item.source}
         self.callees: dict[str, set[str]] = {}
@@ -156,7 +155,7 @@ class Services:
             source, destination = _first(curve.labels, _SOURCE), _first(curve.labels, _DESTINATION)
             pod = _first(curve.labels, _POD)
             if pod:
-                self.pod_curves.append((curve, signal, source, destination, pod))
+                self.pod_curves.append((curve, source, destination, pod))
             if pod in self.removed:
                 continue
             floors = FLOORS.get((signal, curve.unit)) or FLOORS.get((signal, ""), _ANY)
@@ -196,8 +195,3 @@ def _end(curve: Curve, source: str, pod: str) -> str:
 
 def _first(labels: Mapping[str, str], names: Iterable[str]) -> str:
     return next((labels[name] for name in names if labels.get(name)), "")
-
-
-def strength(score: float) -> float:
-    """A compressed score as a share: 0 at nothing, half at three times the noise, near 1 from twenty on."""
-    return 1 - math.exp(-max(score, 0.0) / 2)

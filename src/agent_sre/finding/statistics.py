@@ -97,5 +97,22 @@ def shift(points: Points, onset: float, floors: Floors, factor: float = 1.0) -> 
     scale = max(noise, floors.relative * abs(usual), floors.absolute)
     # the second highest: one wild point is an outlier, two are a fact; of one or two points there is no choice
     high, low = (window[-2], window[1]) if len(window) > 2 else (window[-1], window[0])
-    rise, fall = max(0.0, (high - usual) / scale), max(0.0, (usual - low) / scale)
+    history = [(at, value) for at, value in recent if at < split]
+    rise = max(0.0, (high - usual) / scale) / habit(history, usual, high)
+    fall = max(0.0, (usual - low) / scale) / habit(history, usual, low)
     return Shift(before=usual, now=high if rise >= fall else low, rise=rise, fall=fall, points_before=len(before))
+
+
+def habit(history: Points, usual: float, level: float) -> float:
+    """By how much to divide the score of a curve that has been at such a level before: 1 for never or once, then more with every time.
+
+    An earlier incident is one stretch, however long, and hides nothing. A curve that jumps every now and then jumps by habit.
+    """
+    halfway = (usual + level) / 2
+    stretches, last = 0, -math.inf
+    for at, value in history:
+        if (value > halfway) if level > usual else (value < halfway):
+            if at - last > LEAD_SECONDS:
+                stretches += 1
+            last = at
+    return 1.0 + max(0, stretches - 1)

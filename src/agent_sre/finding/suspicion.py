@@ -62,8 +62,11 @@ def suspects(world: World) -> tuple[Suspect, ...]:
     services = Services(world)
     best: dict[str, dict[str, Clue]] = defaultdict(dict)
     symptom = complaint(world)
-    for part in (resources, own_latency, edges, failures, calls, rollouts, logs):
-        for clue in part(services, world):
+    for part in (
+        resources(services), own_latency(services), edges(services), failures(services, world), calls(services), rollouts(services, world),
+        logs(services, world),
+    ):  # fmt: skip
+        for clue in part:
             if symptom and clue.kind in _KINDS_OF_SYMPTOM and clue.kind not in _SYMPTOMS[symptom]:
                 clue = replace(clue, strength=clue.strength * W.other_symptom)
             known = best[clue.service].get(clue.kind)
@@ -139,7 +142,7 @@ def alerted(services: Services, world: World) -> frozenset[str]:
 # Resources
 
 
-def resources(services: Services, world: World) -> Iterator[Clue]:
+def resources(services: Services) -> Iterator[Clue]:
     """Processor, memory, network and system calls of a service's own pods, beyond what more requests explain."""
     memory: dict[tuple[str, str], list[Movement]] = defaultdict(list)
     for item in services.moved:
@@ -177,7 +180,7 @@ def _not_by_traffic(services: Services, item: Movement) -> float:
 # Latency
 
 
-def own_latency(services: Services, world: World) -> Iterator[Clue]:
+def own_latency(services: Services) -> Iterator[Clue]:
     """How much slower a service itself became: what the slow calls that it makes do not explain."""
     for name in services.names:
         called_slow = _most(services.by_edge.get((name, callee), ()) for callee in services.callees.get(name, ()))
@@ -207,7 +210,7 @@ def own_latency(services: Services, world: World) -> Iterator[Clue]:
             )  # fmt: skip
             left = max(0.0, 1 - W.calls_per_request * max(lower, 0.0) / excess) if excess > 0 else 0.0
             answered[name].append((item.rise * left * W.latency, item))
-    for name, found in answered.items():
+    for found in answered.values():
         # what is slow is slow for everybody who calls it
         strongest, item = max(found, key=lambda pair: pair[0])
         mean = sum(pair[0] for pair in found) / len(found)
@@ -236,7 +239,7 @@ def _same_quantile(one: Movement, other: Movement) -> bool:
 # Edges
 
 
-def edges(services: Services, world: World) -> Iterator[Clue]:
+def edges(services: Services) -> Iterator[Clue]:
     """Calls that are slow where they are made and not where they are answered: the network before the one called, or of the caller.
 
     A fault of a service's network shows on all its calls, those that it gets and those that it makes.
@@ -258,9 +261,9 @@ def edges(services: Services, world: World) -> Iterator[Clue]:
     for (source, name), gap in gaps.items():
         by_service[name].append((gap[0], gap[1]))
         by_service[source].append((gap[0] * W.gap_of_caller, gap[1]))
-    for name, found in by_service.items():
-        strongest, item = max(found, key=lambda pair: pair[0])
-        mean = sum(pair[0] for pair in found) / len(found)
+    for name, lost in by_service.items():
+        strongest, item = max(lost, key=lambda pair: pair[0])
+        mean = sum(pair[0] for pair in lost) / len(lost)
         yield _moved(item, "network_delay", "network_gap", (strongest * W.gap_strongest + mean * (1 - W.gap_strongest)) * W.gap,
                      f"time between {item.source} and {item.service}", name)  # fmt: skip
 
@@ -302,14 +305,15 @@ def recently_changed(services: Services, world: World) -> frozenset[str]:
     """The services that a change began to concern within the last hour before the onset, or in the minutes after it."""
     return frozenset(
         seen.value.subject.name for seen in world.changes
-        if seen.value.at is not None and -W.late_change <= services.onset - seen.value.at.timestamp() <= W.recent_change
+        if seen.value.kind in DEPLOYED and seen.value.at is not None
+        and -W.late_change <= services.onset - seen.value.at.timestamp() <= W.recent_change
     )  # fmt: skip
 
 
 # Calls
 
 
-def calls(services: Services, world: World) -> Iterator[Clue]:
+def calls(services: Services) -> Iterator[Clue]:
     """A service that makes fewer calls than it did for as many requests: something in it ends early."""
     made: dict[str, list[Movement]] = defaultdict(list)
     got: dict[str, list[Movement]] = defaultdict(list)
@@ -338,6 +342,9 @@ def _ratio(items: Sequence[Movement]) -> float | None:
 
 # Rollouts
 
+DEPLOYED = frozenset({"rollout", "image", "config", "scale", "gitops"})
+"""Kinds of change that somebody makes to a service. What befell a node or a job is not its doing."""
+
 
 def rollouts(services: Services, world: World) -> Iterator[Clue]:
     """New pods against the old pods of the same service, curve by curve, and that it changed at all."""
@@ -345,25 +352,26 @@ def rollouts(services: Services, world: World) -> Iterator[Clue]:
     for seen in world.changes:
         change = seen.value
         name = change.subject.name
-        if not name:
+        if not name or change.kind not in DEPLOYED:
             continue
         new = {line[2:].strip() for line in change.diff if line.startswith("+ ")}
         age = (onset - change.at.timestamp()) if change.at else W.change_age
         decay = 0.5 ** (max(age, 0.0) / W.change_half_life)
         yield Clue(
-            service=name, cause="bad_rollout", kind="changed", strength=W.changed * decay, summary=f"{name} was changed: {change.text}", evidence_ids=(seen.evidence_id,)
+            service=name, cause="bad_rollout", kind="changed", strength=W.changed * decay,
+            summary=f"{name} was changed: {change.text}", evidence_ids=(seen.evidence_id,),
         )  # fmt: skip
-        for item, score in _new_against_old(services, world, name, new):
+        for item, score in _new_against_old(services, name, new):
             yield Clue(
                 service=name, cause="bad_rollout", kind=f"new_{item[0]}", strength=score * W.new_pods,
                 summary=f"new pods of {name} differ from its old ones: {item[1]}", evidence_ids=(item[2], seen.evidence_id),
             )  # fmt: skip
 
 
-def _new_against_old(services: Services, world: World, name: str, new: set[str]) -> Iterator[tuple[tuple[str, str, str], float]]:
+def _new_against_old(services: Services, name: str, new: set[str]) -> Iterator[tuple[tuple[str, str, str], float]]:
     groups: dict[tuple[str, str, str], tuple[list[float], list[float], list[float], Curve]] = {}
     split = services.onset - LEAD_SECONDS
-    for curve, signal, source, destination, pod in services.pod_curves:
+    for curve, source, destination, pod in services.pod_curves:
         mine = pod in new or services.whose({"pod": pod}) == name
         if not mine or (source and name not in (source, destination)):
             continue

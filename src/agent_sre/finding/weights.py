@@ -13,6 +13,7 @@ class ServiceWeights:
     certain: float = 1.5  # at this strength the certainty is 1 - 1/e
     least_strength: float = 0.15
     most_suspects: int = 8  # as many as anybody reads
+    beside_kubernetes: float = 0.6
     further_kind: float = 0.7  # a second kind of clue about the same service counts this share, the next this share of that
     out_of_reach: float = 0.4  # what the alerting service does not call cannot well be its cause
     address: float = 0.15  # an address is what callers see, hardly ever what broke

@@ -52,7 +52,11 @@ class Filling:
             detector=self.name,
             summary=one_line(f"{subject.name} is {last:.0%} full, {left}", 300),
             subject=subject,
-            facts={"share": round(last, 4), "seconds_left": round(seconds) if soon and seconds is not None else None, "mountpoint": curve.labels.get("mountpoint", "")},
+            facts={
+                "share": round(last, 4),
+                "seconds_left": round(seconds) if soon and seconds is not None else None,
+                "mountpoint": curve.labels.get("mountpoint", ""),
+            },
             evidence_ids=(curve.evidence_id,),
             cause="disk_filling" if disk else "memory_growth",
             weight=W.full if last >= W.full_from else W.filling if soon else W.high,
@@ -96,9 +100,8 @@ def _subject(curve: Curve) -> Subject | None:
     namespace = labels.get("namespace", "")
     if claim := labels.get("persistentvolumeclaim"):
         return Subject(kind="PersistentVolumeClaim", name=claim, namespace=namespace)
-    if pod := labels.get("pod"):
-        if labels.get("container") or namespace:
-            return Subject(kind="Deployment", name=workload_of(pod), namespace=namespace)
+    if (pod := labels.get("pod")) and (labels.get("container") or namespace):
+        return Subject(kind="Deployment", name=workload_of(pod), namespace=namespace)
     if node := labels.get("node") or labels.get("instance"):
         return Subject(kind="Node", name=node, node=node)
     return Subject(kind="Service", name=labels["service"], namespace=namespace) if labels.get("service") else None

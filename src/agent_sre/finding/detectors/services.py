@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from agent_sre.finding.finding import Finding
 from agent_sre.finding.suspicion import Suspect, suspects
@@ -25,23 +24,26 @@ _AGAINST = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SuspectServices:
     """Finds what `suspects` says of its own causes."""
 
-    name: str
-    causes: frozenset[str]
+    def __init__(self, name: str, causes: frozenset[str]) -> None:
+        self.name = name
+        self._causes = causes
 
     def detect(self, world: World) -> Iterable[Finding]:
         found = suspects(world)
+        # pods, events and nodes tell causes that curves only show the effect of
+        beside = W.beside_kubernetes if world.objects("Pod") else 1.0
         for suspect in found[: W.most_suspects]:
-            if suspect.cause in self.causes and suspect.strength >= W.least_strength:
-                yield self._finding(suspect, found)
+            if suspect.cause in self._causes and suspect.strength >= W.least_strength:
+                yield self._finding(suspect, found, beside)
 
-    def _finding(self, suspect: Suspect, found: tuple[Suspect, ...]) -> Finding:
+    def _finding(self, suspect: Suspect, found: tuple[Suspect, ...], beside: float) -> Finding:
         own = [clue for clue in suspect.clues if clue.cause == suspect.cause]
         rest = [clue for clue in suspect.clues if clue.cause != suspect.cause]
         other = max((item.strength for item in found if item is not suspect), default=0.0)
+        share = beside * (W.only_changed if {clue.kind for clue in suspect.clues} == {"changed"} else 1.0)
         return Finding(
             detector=self.name,
             summary=one_line("; ".join(clue.summary for clue in [*own[:2], *rest[:2]]), 400),
@@ -49,7 +51,7 @@ class SuspectServices:
             facts={"strength": round(suspect.strength, 2), "clues": ", ".join(clue.kind for clue in suspect.clues[:6])},
             evidence_ids=tuple(dict.fromkeys(item for clue in suspect.clues[:6] for item in clue.evidence_ids)),
             cause=suspect.cause,
-            weight=round(weight(suspect.strength, other) * (W.only_changed if {clue.kind for clue in suspect.clues} == {"changed"} else 1.0), 4),
+            weight=weight(suspect.strength, other) * share,
             against=_AGAINST.get(suspect.cause, ""),
         )
 
