@@ -151,7 +151,7 @@ def resources(services: Services) -> Iterator[Clue]:
         left = _not_by_traffic(services, item)
         if item.signal == "cpu":
             near = item.curve.unit == numbers.PERCENT and item.shift.now >= W.full_percent and item.shift.now >= W.fuller * item.shift.before
-            yield _moved(item, "cpu_saturation", "cpu", left * (item.rise * W.cpu + (W.full if near else 0.0)), "CPU")
+            yield _moved(item, "cpu_saturation", "cpu", left * (item.rise * W.cpu + (W.full * min(1.0, item.rise) if near else 0.0)), "CPU")
         elif item.signal == "memory":
             memory[(item.service, item.pod)].append(item)
         elif item.signal == SYSCALLS:
