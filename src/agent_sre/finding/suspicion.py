@@ -20,7 +20,7 @@ from functools import lru_cache
 
 from agent_sre.alert.subject import Subject
 from agent_sre.evidence import numbers
-from agent_sre.evidence.evidence import LogPattern
+from agent_sre.evidence.evidence import Change, LogPattern
 from agent_sre.finding.services import CLIENT, FLOORS, NETWORK_TIME, SYSCALLS, Movement, Services
 from agent_sre.finding.statistics import FEWEST_BEFORE, LEAD_SECONDS, MOST, NOISE_QUANTILE, compress, median, quantile
 from agent_sre.finding.weights import SERVICES as W
@@ -283,6 +283,9 @@ def failures(services: Services, world: World) -> Iterator[Clue]:
         if strength > failing.get(item.service, (0.0, item))[0]:
             failing[item.service] = (strength, item)
     recent = recently_changed(services, world)
+    fit: dict[str, float] = {}
+    for seen in world.changes:
+        fit[seen.value.subject.name] = max(fit.get(seen.value.subject.name, 0.0), timing(services, seen.value))
     for name, (strength, item) in failing.items():
         below = max((failing[other][0] for other in services.below(name) if other in failing), default=0.0)
         left = max(0.0, 1 - W.failures_below * below / strength) if strength else 0.0
@@ -293,7 +296,7 @@ def failures(services: Services, world: World) -> Iterator[Clue]:
         yield _moved(item, "errors_in_service", "failures", own * W.failures, "share of successes" if item.curve.good else "errors")
         if strength and left:
             for other in suspected:
-                yield _moved(item, "bad_rollout", "caller_fails", strength * left * W.caller_fails / math.sqrt(len(suspected)),
+                yield _moved(item, "bad_rollout", "caller_fails", strength * left * W.caller_fails * fit[other] / math.sqrt(len(suspected)),
                              f"while {other} was rolled out, successes of {name}, which calls it: share", other)  # fmt: skip
 
 
@@ -348,15 +351,13 @@ DEPLOYED = frozenset({"rollout", "image", "config", "scale", "gitops"})
 
 def rollouts(services: Services, world: World) -> Iterator[Clue]:
     """New pods against the old pods of the same service, curve by curve, and that it changed at all."""
-    onset = services.onset
     for seen in world.changes:
         change = seen.value
         name = change.subject.name
         if not name or change.kind not in DEPLOYED:
             continue
         new = {line[2:].strip() for line in change.diff if line.startswith("+ ")}
-        age = (onset - change.at.timestamp()) if change.at else W.change_age
-        decay = 0.5 ** (max(age, 0.0) / W.change_half_life)
+        decay = timing(services, change)
         yield Clue(
             service=name, cause="bad_rollout", kind="changed", strength=W.changed * decay,
             summary=f"{name} was changed: {change.text}", evidence_ids=(seen.evidence_id,),
@@ -366,6 +367,12 @@ def rollouts(services: Services, world: World) -> Iterator[Clue]:
                 service=name, cause="bad_rollout", kind=f"new_{item[0]}", strength=score * W.new_pods,
                 summary=f"new pods of {name} differ from its old ones: {item[1]}", evidence_ids=(item[2], seen.evidence_id),
             )  # fmt: skip
+
+
+def timing(services: Services, change: Change) -> float:
+    """How well the time of a change fits, 0 to 1: the sooner before the alert, the better, but the rule's own wait cannot be skipped."""
+    age = services.onset - change.at.timestamp() if change.at else W.change_age
+    return math.exp2(-max(age, 0.0) / W.change_half_life) * (W.too_late if age < W.soonest_seconds else 1.0)
 
 
 def _new_against_old(services: Services, name: str, new: set[str]) -> Iterator[tuple[tuple[str, str, str], float]]:

@@ -41,6 +41,7 @@ class ServiceWeights:
     failures_below: float = 0.8  # what fails below explains most of it, not all
     fails_after_callee_changed: float = 0.5  # a service below that was just changed explains its failures
     fresh_memory: float = 0.5  # new processes use other amounts than old ones; half as much again is more than that
+    one_kind: float = 0.49  # at most, for what only one kind of curve shows: possible, not likely
     only_changed: float = 0.3  # the last deploy is not to blame just because it is the last
     caller_fails: float = 0.7  # that its caller fails is known, that it is the reason is a guess
     late_change: float = 300.0  # seconds after the alert: clocks, and rollouts that are noted when they end
@@ -51,6 +52,8 @@ class ServiceWeights:
     fewer_calls: float = 1.0
     new_pods: float = 0.8  # new pods are a little different anyway
     changed: float = 1.0  # most incidents follow a change; between two changed ones it decides nothing
+    too_late: float = 0.4
+    soonest_seconds: float = 60.0  # a rule waits (`for:`) before it fires: a change later than this before the alert came after the trouble
     change_half_life: float = 1800.0  # seconds
     change_age: float = 1800.0  # seconds; where only the order is known
     error_lines: float = 0.8  # logs repeat what others did

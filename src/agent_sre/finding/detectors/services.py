@@ -43,6 +43,8 @@ class SuspectServices:
         own = [clue for clue in suspect.clues if clue.cause == suspect.cause]
         rest = [clue for clue in suspect.clues if clue.cause != suspect.cause]
         other = max((item.strength for item in found if item is not suspect), default=0.0)
+        # one fault shows in several kinds of curve; one kind alone may be chance
+        most = W.one_kind if len(suspect.clues) == 1 else 1.0
         share = beside * (W.only_changed if {clue.kind for clue in suspect.clues} == {"changed"} else 1.0)
         return Finding(
             detector=self.name,
@@ -51,7 +53,7 @@ class SuspectServices:
             facts={"strength": round(suspect.strength, 2), "clues": ", ".join(clue.kind for clue in suspect.clues[:6])},
             evidence_ids=tuple(dict.fromkeys(item for clue in suspect.clues[:6] for item in clue.evidence_ids)),
             cause=suspect.cause,
-            weight=weight(suspect.strength, other) * share,
+            weight=min(most, weight(suspect.strength, other) * share),
             against=_AGAINST.get(suspect.cause, ""),
         )
 
