@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_sre.alert.subject import Subject
-from agent_sre.evidence.evidence import Evidence, EvidenceSet, Fact, MetricSeries, Query, Window
+from agent_sre.evidence.evidence import Change, Dependency, Evidence, EvidenceSet, Fact, LogPattern, MetricSeries, Query, Window
 from agent_sre.evidence.playbook import load_playbooks, playbook_for
 from agent_sre.finding.detectors import DETECTORS
 from agent_sre.finding.diagnose import diagnose
@@ -26,7 +26,8 @@ DOCS = Path(__file__).parents[2] / "docs" / "reference" / "detectors.md"
 
 KINDS = (
     ("prometheus", "value"), ("prometheus", "threshold"), ("prometheus", "active"), ("prometheus", "rule"), ("prometheus", "up"),
-    ("prometheus", "targets"), ("history", "recurrence"), ("history", "related"), ("history", "usual"), ("alert", "alert"), ("alert", "members"),
+    ("prometheus", "targets"), ("prometheus", "series"), ("prometheus", "latency"), ("history", "recurrence"), ("history", "related"),
+    ("history", "usual"), ("alert", "alert"), ("alert", "members"),
 )  # fmt: skip
 FACTS = ("value", "absent", "active", "rule", "up", "target", "recurrence", "related", "nearness", "counts", "warning", "usual", "usual_alert")
 NAMES = (
@@ -46,6 +47,27 @@ facts = st.builds(
     text=words,
     values=st.dictionaries(st.sampled_from(NAMES), scalars, max_size=12),
 )
+services = st.one_of(words, st.sampled_from(["shop", "cart", "stock", "cart-6d5f8c7b9d-x2x4z"]))
+LABELS = ("source", "destination", "service", "pod", "reporter", "namespace", "component")
+metrics = st.sampled_from([
+    "pod_cpu_usage_percent", "container_memory_usage_bytes", "edge_latency_ms", "requests_per_second", "edge_success_percent", "pod_syscall_read",
+    "service_graph_network_p90_us", "service_graph_client_p50_us", "kubelet_volume_stats_used_bytes", "container_network_receive_bytes_total",
+])  # fmt: skip
+near = st.floats(NOW.timestamp() - 1800, NOW.timestamp() + 120)
+labelled = st.builds(
+    MetricSeries,
+    labels=st.fixed_dictionaries({"__name__": st.one_of(metrics, words)}, optional=dict.fromkeys(LABELS, services)),
+    points=st.lists(st.tuples(st.one_of(near, st.floats()), st.one_of(st.floats(), st.integers(-2, 200).map(float))), max_size=30).map(tuple),
+)  # fmt: skip
+dependencies = st.builds(Dependency, source=services, destination=services, via=words)
+changes = st.builds(
+    Change, at=st.one_of(st.none(), instants), kind=words, subject=st.builds(Subject, kind=words, name=services), text=words,
+    diff=st.lists(services.map("+ {}".format), max_size=3).map(tuple),
+)  # fmt: skip
+patterns = st.builds(
+    LogPattern, template=words, level=st.sampled_from(["", "error", "fatal", "info"]), subject=st.builds(Subject, kind=words, name=services),
+    count=st.integers(-1, 10**9), count_before=st.one_of(st.none(), st.integers(-1, 10**9)), first_at=st.none(), last_at=st.none(), sample=words,
+)  # fmt: skip
 curves = st.builds(MetricSeries, labels=st.just({}), points=st.lists(st.tuples(st.floats(), st.floats()), max_size=40).map(tuple))
 windows = st.one_of(st.none(), st.builds(Window, start=instants, end=instants, step=st.just(timedelta(seconds=15))))
 
@@ -58,7 +80,7 @@ def answers(draw: st.DrawFn) -> Evidence:
         id=evidence_id,
         query=Query(id=evidence_id, source=source, kind=kind, expression=draw(words), purpose=draw(words), window=draw(windows)),
         subject=Subject(kind="Pod", name=draw(words)),
-        data=tuple(draw(st.lists(st.one_of(facts, curves), max_size=5))),
+        data=tuple(draw(st.lists(st.one_of(facts, curves, labelled, dependencies, changes, patterns), max_size=8))),
         summary=draw(words),
         collected_at=NOW,
         took=timedelta(0),

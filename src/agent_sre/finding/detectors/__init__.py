@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agent_sre.finding.detectors import services
+from agent_sre.finding.detectors.filling import Filling
 from agent_sre.finding.detectors.recurrence import Recurrence
 from agent_sre.finding.detectors.related import Related
 from agent_sre.finding.detectors.rule_health import RuleHealth
@@ -29,5 +31,12 @@ DETECTORS: Mapping[str, Detector] = {
     "storm": Storm(),
     "related": Related(),
     "recurrence": Recurrence(),
+    "service_resources": services.SATURATION,
+    "slow_service": services.SLOW,
+    "service_network": services.NETWORK,
+    "failing_service": services.FAILING,
+    "rollout": services.ROLLOUT,
+    "traffic": services.TRAFFIC,
+    "filling": Filling(),
 }
 """By name, in the order in which a reader wants to hear of them: what is measured, whether to believe it, what else there is."""
