@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from agent_sre.finding.detectors.recurrence import Recurrence
 from agent_sre.finding.detectors.related import Related
 from agent_sre.finding.detectors.rule_health import RuleHealth
+from agent_sre.finding.detectors.service_wiring import ServiceWiring
 from agent_sre.finding.detectors.short_lived import ShortLived
 from agent_sre.finding.detectors.spread import Spread
 from agent_sre.finding.detectors.stale import Stale
@@ -21,6 +22,7 @@ from agent_sre.finding.finding import Detector
 DETECTORS: Mapping[str, Detector] = {
     "threshold": ThresholdCrossed(),
     "target_down": TargetDown(),
+    "service_wiring": ServiceWiring(),
     "rule_health": RuleHealth(),
     "stale": Stale(),
     "short_lived": ShortLived(),
