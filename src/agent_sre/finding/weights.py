@@ -47,6 +47,8 @@ class Stores:
     refused: float = 0.9  # nothing listens there for this one client, while the others work
     refused_by_all: float = 0.5  # then the database is down, which has causes of its own
     unreachable_host: float = 0.6
+    handshake_failed: float = 0.6  # the client says that the start failed, and not why
+    got_over: float = 0.4  # times the weight, where the client is ready all the same
     too_many: float = 0.85  # the server's own words
     too_many_more: float = 0.95  # of several clients
     read_only: float = 0.93  # the server's own words

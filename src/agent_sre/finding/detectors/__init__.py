@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agent_sre.finding.detectors.data_stores import DataStores
 from agent_sre.finding.detectors.recurrence import Recurrence
 from agent_sre.finding.detectors.related import Related
 from agent_sre.finding.detectors.rule_health import RuleHealth
 from agent_sre.finding.detectors.service_wiring import ServiceWiring
+from agent_sre.finding.detectors.sidecar_ports import SidecarPorts
 from agent_sre.finding.detectors.short_lived import ShortLived
 from agent_sre.finding.detectors.spread import Spread
 from agent_sre.finding.detectors.stale import Stale
@@ -23,6 +25,8 @@ DETECTORS: Mapping[str, Detector] = {
     "threshold": ThresholdCrossed(),
     "target_down": TargetDown(),
     "service_wiring": ServiceWiring(),
+    "sidecar_ports": SidecarPorts(),
+    "data_stores": DataStores(),
     "rule_health": RuleHealth(),
     "stale": Stale(),
     "short_lived": ShortLived(),
