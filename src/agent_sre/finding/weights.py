@@ -19,9 +19,11 @@ class Wiring:
     other_transport: float = 0.93  # TCP and UDP never meet
     route_to_another: float = 0.92  # the path names one service, the route leads to another, and both are there
     route_to_nothing: float = 0.85  # the service may live where we did not look
+    route_to_absent: float = 0.5  # the same, and the path does not say who was meant
     not_found_at_gateway: float = 0.6  # a healthy service and 404 for its paths; a client may ask for a wrong path
     address_refuted: float = 0.9  # nothing is called that, and the caller's log says so
     address_unconfirmed: float = 0.3  # many variables name what never existed and nobody uses
+    address_like_another: float = 0.65  # quiet, but one letter from a Service that is there
     address_port_refuted: float = 0.88  # the Service is there but not on that port, and the caller's log says so
     address_port_unconfirmed: float = 0.7  # quiet, or in logs that we do not have
     address_swapped: float = 0.6  # the variable names one service and its value another; names may lie

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from agent_sre.alert.subject import Subject
@@ -13,6 +14,8 @@ from agent_sre.evidence.kubernetes import objects as k8s
 from agent_sre.finding.world import Seen, World
 
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Rollout")
+
+_SETTLED = timedelta(seconds=90)  # a crash loop backs off for longer, so whoever ran this long since is through its start
 
 _SIDECARS = re.compile(r"(?:^|-)(?:istio-proxy|istio-init|istio-validation|linkerd-proxy|linkerd-init|envoy|consul-dataplane|cloud-?sql-proxy)$")
 _ADDRESS = re.compile(
@@ -75,6 +78,18 @@ def selected_pods(world: World, service: KubernetesObject) -> tuple[Seen[Kuberne
 def is_ready(pod: KubernetesObject) -> bool:
     """Whether the kubelet says that the pod may get traffic."""
     return k8s.text_of(k8s.condition(pod, "Ready"), "status") == "True"
+
+
+def has_settled(pod: KubernetesObject, now: datetime) -> bool:
+    """Whether a pod is ready and its containers have run for a while, or never ended: what its log said at the start is over."""
+    if not is_ready(pod):
+        return False
+    for status in k8s.mappings_of(pod.manifest, "status", "containerStatuses"):
+        started = k8s.instant_of(status, "state", "running", "startedAt")
+        restarts = k8s.number_of(status, "restartCount") or 0
+        if restarts > 1 and (started is None or now - started < _SETTLED):
+            return False
+    return True
 
 
 def ready_addresses(world: World, service: KubernetesObject) -> int | None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agent_sre.finding.detectors.addresses import Addresses
 from agent_sre.finding.detectors.data_stores import DataStores
+from agent_sre.finding.detectors.name_resolution import NameResolution
 from agent_sre.finding.detectors.recurrence import Recurrence
 from agent_sre.finding.detectors.related import Related
+from agent_sre.finding.detectors.routes import Routes
 from agent_sre.finding.detectors.rule_health import RuleHealth
 from agent_sre.finding.detectors.service_wiring import ServiceWiring
 from agent_sre.finding.detectors.sidecar_ports import SidecarPorts
@@ -25,8 +28,11 @@ DETECTORS: Mapping[str, Detector] = {
     "threshold": ThresholdCrossed(),
     "target_down": TargetDown(),
     "service_wiring": ServiceWiring(),
+    "addresses": Addresses(),
     "sidecar_ports": SidecarPorts(),
     "data_stores": DataStores(),
+    "name_resolution": NameResolution(),
+    "routes": Routes(),
     "rule_health": RuleHealth(),
     "stale": Stale(),
     "short_lived": ShortLived(),

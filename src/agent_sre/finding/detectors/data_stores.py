@@ -191,9 +191,9 @@ def _client(world: World, subject: Subject) -> Subject:
 
 
 def _standing(world: World, client: Subject) -> float:
-    """How much an old error still counts: a client that is ready now and never restarted has got over it."""
+    """How much an old error still counts: a client that has been ready for a while has got over it."""
     pods = world.pods_by_workload.get((client.namespace, client.name), ())
-    well = [pod for pod in pods if wiring.is_ready(pod.value) and not any(state.restarts for state in k8s.container_states(pod.value))]
+    well = [pod for pod in pods if wiring.has_settled(pod.value, world.now)]
     return STORES.got_over if pods and len(well) == len(pods) else 1.0
 
 
