@@ -22,7 +22,7 @@ class Wiring:
     route_to_absent: float = 0.5  # the same, and the path does not say who was meant
     not_found_at_gateway: float = 0.6  # a healthy service and 404 for its paths; a client may ask for a wrong path
     address_refuted: float = 0.9  # nothing is called that, and the caller's log says so
-    address_unconfirmed: float = 0.3  # many variables name what never existed and nobody uses
+    address_unconfirmed: float = 0.12  # many variables name what never existed and nobody uses
     address_like_another: float = 0.65  # quiet, but one letter from a Service that is there
     address_port_refuted: float = 0.88  # the Service is there but not on that port, and the caller's log says so
     address_port_unconfirmed: float = 0.7  # quiet, or in logs that we do not have
@@ -63,16 +63,24 @@ STORES = Stores()
 class Load:
     """Latency and CPU of single workloads."""
 
-    latency_floor_ms: float = 10.0  # below that, doubling means nothing
+    recent_seconds: float = 180.0  # an alert comes about two minutes after the onset
+    latency_floor_ms: float = 1.0  # below that, doubling means nothing
+    latency_unknown_ms: float = 20.0  # usual latency of what had no calls before
     latency_rise: float = 4.0  # times the usual; what load alone does stays below
     latency_least_ms: float = 50.0  # added; nobody notices less
+    latency_much_ms: float = 1_000.0  # added; slow whatever it was before
+    deeper_is_quicker: float = 0.3  # callers wait for the source and for more, so of two with like factors the quicker one is deeper
+    entrance: float = 1.0  # an entrance is slow whoever is slow
+    clear_lead: float = 1.5  # from here on the second is hardly it
     cpu_of_limit: float = 0.6  # of the limit: from here on the kernel throttles in bursts
     cpu_rise: float = 3.0  # times the usual
+    cpu_floor: float = 0.005  # cores; below that, tripling means nothing
+    cpu_least: float = 0.05  # cores that nobody would miss
     throttled_seconds: float = 0.1  # per second, from which requests wait visibly
-    network_delay: float = 0.75  # slow without working more: it waits
-    network_delay_unclear: float = 0.45
-    cpu_overload: float = 0.85  # works at its limit, is throttled and slow
-    cpu_overload_unclear: float = 0.5
+    network_delay: float = 0.9  # slow without working more, and far ahead of all others: it waits
+    network_delay_unclear: float = 0.5  # somebody else is nearly as likely
+    cpu_overload: float = 0.92  # works at its limit and is throttled
+    cpu_overload_unclear: float = 0.6
 
 
 LOAD = Load()

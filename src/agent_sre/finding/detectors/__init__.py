@@ -22,6 +22,7 @@ from agent_sre.finding.detectors.spread import Spread
 from agent_sre.finding.detectors.stale import Stale
 from agent_sre.finding.detectors.target_down import TargetDown
 from agent_sre.finding.detectors.threshold import ThresholdCrossed
+from agent_sre.finding.detectors.workload_load import WorkloadLoad
 from agent_sre.finding.finding import Detector
 
 DETECTORS: Mapping[str, Detector] = {
@@ -33,6 +34,7 @@ DETECTORS: Mapping[str, Detector] = {
     "data_stores": DataStores(),
     "name_resolution": NameResolution(),
     "routes": Routes(),
+    "workload_load": WorkloadLoad(),
     "rule_health": RuleHealth(),
     "stale": Stale(),
     "short_lived": ShortLived(),
