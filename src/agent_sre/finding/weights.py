@@ -74,6 +74,10 @@ class Load:
     clear_lead: float = 1.5  # from here on the second is hardly it
     cpu_of_limit: float = 0.6  # of the limit: from here on the kernel throttles in bursts
     cpu_rise: float = 3.0  # times the usual
+    cpu_rise_throttled: float = 1.7  # times the usual, where throttling began at the same time
+    throttled_newly: float = 0.3  # per second more than before
+    waiting_ratio: float = 20.0  # times the usual median latency: no CPU does that alone
+    less_likely: float = 0.4  # times the weight, where the other reading of the same curves fits better
     cpu_floor: float = 0.005  # cores; below that, tripling means nothing
     cpu_least: float = 0.05  # cores that nobody would miss
     throttled_seconds: float = 0.1  # per second, from which requests wait visibly

@@ -47,24 +47,25 @@ class WorkloadLoad:
         if not world.objects("Pod"):
             return
         seen = _measured(world) or _reported(world)
-        busy = {name for name, item in seen.items() if _is_busy(world, name, item)}
-        for name in sorted(busy, key=lambda name: -_rise(seen[name].values["cpu"])):
-            yield self._busy(world, name, seen[name])
+        busy = [name for name, item in seen.items() if _is_busy(world, name, item)]
         entrances = _entrances(world)
         slow = sorted(((score, name) for name, item in seen.items() if (score := _slowness(item, entrance=name in entrances)) is not None), reverse=True)
+        # Work makes some calls slow; a delay makes all of them slow, and by far more.
+        waits = any(_ratio(seen[name]) >= LOAD.waiting_ratio for _, name in slow)
+        for name in sorted(busy, key=lambda name: -_rise(seen[name].values["cpu"])):
+            yield self._busy(world, name, seen[name], LOAD.less_likely if waits else 1.0)
         for place, (score, name) in enumerate(slow[:3]):
-            if busy:
-                return  # what works at its limit explains those that wait for it
             lead = score - slow[1][0] if place == 0 and len(slow) > 1 else LOAD.clear_lead
             weight = _weight(lead) if place == 0 else LOAD.network_delay_unclear / (place + 1)
-            yield self._slow(world, name, seen[name], weight, [other for _, other in slow if other != name])
+            others = [other for _, other in slow if other != name]
+            yield self._slow(world, name, seen[name], weight * (LOAD.less_likely if busy and not waits else 1.0), others)
 
-    def _busy(self, world: World, name: str, item: _Seen) -> Finding:
+    def _busy(self, world: World, name: str, item: _Seen, share: float) -> Finding:
         before, after = item.values["cpu"]
         throttled = item.values.get("throttled", (0.0, 0.0))[1]
         weight = LOAD.cpu_overload if throttled >= LOAD.throttled_seconds else LOAD.cpu_overload_unclear
         words = f" and is throttled {throttled:.2f} s per second" if throttled >= LOAD.throttled_seconds else ""
-        return self._finding(world, name, item, "pod_cpu_overload", weight, f"{name} uses {after:.2f} cores where it used {before:.3f}{words}")
+        return self._finding(world, name, item, "pod_cpu_overload", weight * share, f"{name} uses {after:.2f} cores where it used {before:.3f}{words}")
 
     def _slow(self, world: World, name: str, item: _Seen, weight: float, others: Sequence[str]) -> Finding:
         before, after = item.values["latency"]
@@ -153,7 +154,8 @@ def _is_busy(world: World, name: str, item: _Seen) -> bool:
     before, after = item.values["cpu"]
     limit = _cpu_limit(world, name)
     throttled = item.values.get("throttled", (0.0, 0.0))
-    if _rise(item.values["cpu"]) < LOAD.cpu_rise or after < LOAD.cpu_least:
+    newly = throttled[1] - throttled[0] >= LOAD.throttled_newly and throttled[1] >= LOAD.cpu_rise * throttled[0]
+    if _rise(item.values["cpu"]) < (LOAD.cpu_rise_throttled if newly else LOAD.cpu_rise) or after < LOAD.cpu_least:
         return False
     if limit is not None and after < LOAD.cpu_of_limit * limit:
         return False
@@ -162,6 +164,11 @@ def _is_busy(world: World, name: str, item: _Seen) -> bool:
 
 def _rise(values: tuple[float, float]) -> float:
     return values[1] / max(values[0], LOAD.cpu_floor)
+
+
+def _ratio(item: _Seen) -> float:
+    before, after = item.values["latency"]
+    return (after + LOAD.latency_floor_ms) / (before + LOAD.latency_floor_ms) if before > 0 else 0.0
 
 
 def _cpu_limit(world: World, name: str) -> float | None:
