@@ -70,3 +70,27 @@ SURE_LEAD = 1.3
 
 INCONCLUSIVE = 0.25
 """A first cause below this is not worth a name: the verdict is inconclusive and says what to look at."""
+
+# Quotas
+
+QUOTA_FULL = 0.3
+"""A quota that is used up refuses nothing by itself: many are cut to fit. Something must be missing."""
+
+REFUSED_BEFORE = 0.3
+"""A refusal after which all the pods came: somebody made room."""
+
+# Nodes and control plane
+
+HEARTBEAT_LOST = 0.8
+"""A kubelet that stopped posting is dead, or its node is, or the network between: the first is the most usual, and the steps are the same."""
+
+DISABLED_UNIT = 0.4
+"""A unit that is off and disabled may be off on purpose."""
+
+UNSCHEDULED_IN_SILENCE = 0.75
+"""A scheduler that runs writes an event within a second for each pod that it cannot place. An API that lost events would look the same."""
+
+# Replicas
+
+ZERO_BY_PLAN = 0.3
+"""Nobody seems to call it: it may be switched off on purpose."""

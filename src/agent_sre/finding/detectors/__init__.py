@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agent_sre.finding.detectors.image_pull import ImagePull
+from agent_sre.finding.detectors.node_component import NodeComponent
+from agent_sre.finding.detectors.quota import QuotaExceeded
 from agent_sre.finding.detectors.recurrence import Recurrence
 from agent_sre.finding.detectors.related import Related
+from agent_sre.finding.detectors.replicas import Replicas
 from agent_sre.finding.detectors.rule_health import RuleHealth
 from agent_sre.finding.detectors.short_lived import ShortLived
 from agent_sre.finding.detectors.spread import Spread
 from agent_sre.finding.detectors.stale import Stale
 from agent_sre.finding.detectors.target_down import TargetDown
 from agent_sre.finding.detectors.threshold import ThresholdCrossed
+from agent_sre.finding.detectors.unscheduled import Unscheduled
 from agent_sre.finding.finding import Detector
 
 DETECTORS: Mapping[str, Detector] = {
@@ -27,5 +32,10 @@ DETECTORS: Mapping[str, Detector] = {
     "spread": Spread(),
     "related": Related(),
     "recurrence": Recurrence(),
+    "node_component": NodeComponent(),
+    "unscheduled": Unscheduled(),
+    "quota_exceeded": QuotaExceeded(),
+    "image_pull": ImagePull(),
+    "replicas": Replicas(),
 }
 """By name, in the order in which a reader wants to hear of them: what is measured, whether to believe it, what else there is."""
