@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-<<<<<<< HEAD
 from agent_sre.finding.detectors.addresses import Addresses
 from agent_sre.finding.detectors.data_stores import DataStores
 from agent_sre.finding.detectors.name_resolution import NameResolution
 from agent_sre.finding.detectors.recurrence import Recurrence
 from agent_sre.finding.detectors.related import Related
 from agent_sre.finding.detectors.routes import Routes
-=======
 from agent_sre.finding.detectors.image_pull import ImagePull
 from agent_sre.finding.detectors.node_component import NodeComponent
 from agent_sre.finding.detectors.quota import QuotaExceeded
 from agent_sre.finding.detectors.recurrence import Recurrence
 from agent_sre.finding.detectors.related import Related
 from agent_sre.finding.detectors.replicas import Replicas
->>>>>>> cobA
 from agent_sre.finding.detectors.rule_health import RuleHealth
 from agent_sre.finding.detectors.service_wiring import ServiceWiring
 from agent_sre.finding.detectors.sidecar_ports import SidecarPorts
@@ -31,11 +28,8 @@ from agent_sre.finding.detectors.spread import Spread
 from agent_sre.finding.detectors.stale import Stale
 from agent_sre.finding.detectors.target_down import TargetDown
 from agent_sre.finding.detectors.threshold import ThresholdCrossed
-<<<<<<< HEAD
 from agent_sre.finding.detectors.workload_load import WorkloadLoad
-=======
 from agent_sre.finding.detectors.unscheduled import Unscheduled
->>>>>>> cobA
 from agent_sre.finding.finding import Detector
 
 DETECTORS: Mapping[str, Detector] = {
