@@ -21,7 +21,9 @@ from agent_sre.finding.world import Curve, World
 _LATENCY = re.compile(r"(?:^|_)p?(50|90|95|99)(?:th)?_?(?:latency|duration|response_time)|(?:latency|duration)_?p(50|90|95|99)", re.IGNORECASE)
 _CPU = re.compile(r"(?:^|_)cpu(?:_usage|_cores|_seconds)?$", re.IGNORECASE)
 _THROTTLED = re.compile(r"cpu_?(?:cfs|throttl)", re.IGNORECASE)
-_REPORTED = re.compile(r"(p(?:50|90|95|99)latency|cpu core|cpu_cfs)[^|]*?Normal=([\d.]+)\s*(ms|s|cores)? -> Current=([\d.]+)\s*(ms|s|cores)?", re.IGNORECASE)
+_REPORTED = re.compile(
+    r"(p(?:50|90|95|99)latency|cpu core|cpu_cfs)[^|]*?Normal=([\d.]+)\s*(ms|s|cores)? -> Current=([\d.]+)\s*(ms|s|cores)?", re.IGNORECASE
+)
 _WHO = ("workload", "service", "deployment", "app", "pod")
 
 
@@ -49,7 +51,9 @@ class WorkloadLoad:
         seen = _measured(world) or _reported(world)
         busy = [name for name, item in seen.items() if _is_busy(world, name, item)]
         entrances = _entrances(world)
-        slow = sorted(((score, name) for name, item in seen.items() if (score := _slowness(item, entrance=name in entrances)) is not None), reverse=True)
+        slow = sorted(
+            ((score, name) for name, item in seen.items() if (score := _slowness(item, entrance=name in entrances)) is not None), reverse=True
+        )
         # Work makes some calls slow; a delay makes all of them slow, and by far more.
         waits = any(_ratio(seen[name]) >= LOAD.waiting_ratio for _, name in slow)
         for name in sorted(busy, key=lambda name: -_rise(seen[name].values["cpu"])):
@@ -65,13 +69,17 @@ class WorkloadLoad:
         throttled = item.values.get("throttled", (0.0, 0.0))[1]
         weight = LOAD.cpu_overload if throttled >= LOAD.throttled_seconds else LOAD.cpu_overload_unclear
         words = f" and is throttled {throttled:.2f} s per second" if throttled >= LOAD.throttled_seconds else ""
-        return self._finding(world, name, item, "pod_cpu_overload", weight * share, f"{name} uses {after:.2f} cores where it used {before:.3f}{words}")
+        return self._finding(
+            world, name, item, "pod_cpu_overload", weight * share, f"{name} uses {after:.2f} cores where it used {before:.3f}{words}"
+        )
 
     def _slow(self, world: World, name: str, item: _Seen, weight: float, others: Sequence[str]) -> Finding:
         before, after = item.values["latency"]
         calls = f"; {', '.join(others[:3])} wait for it or for others" if others else ""
         summary = f"Half of the calls to {name} take more than {after:,.0f} ms where it was {before:,.0f} ms, and it does not work more{calls}"
-        return self._finding(world, name, item, "pod_network_delay", weight, summary, "A peer that it calls, and whose latency is not measured, may be the slow one.")
+        return self._finding(
+            world, name, item, "pod_network_delay", weight, summary, "A peer that it calls, and whose latency is not measured, may be the slow one."
+        )
 
     def _finding(self, world: World, name: str, item: _Seen, cause: str, weight: float, summary: str, against: str = "") -> Finding:
         return Finding(
@@ -135,10 +143,12 @@ def _slowness(item: _Seen, *, entrance: bool) -> float | None:
     if "latency" not in item.values:
         return None
     before, after = item.values["latency"]
-    if after - before < LOAD.latency_least_ms or after < LOAD.latency_rise * before and after - before < LOAD.latency_much_ms:
+    if after - before < LOAD.latency_least_ms or (after < LOAD.latency_rise * before and after - before < LOAD.latency_much_ms):
         return None
     usual = before if before > 0 else LOAD.latency_unknown_ms
-    score = math.log((after + LOAD.latency_floor_ms) / (usual + LOAD.latency_floor_ms)) - LOAD.deeper_is_quicker * math.log(after + LOAD.latency_floor_ms)
+    score = math.log((after + LOAD.latency_floor_ms) / (usual + LOAD.latency_floor_ms)) - LOAD.deeper_is_quicker * math.log(
+        after + LOAD.latency_floor_ms
+    )
     return score - (LOAD.entrance if entrance else 0.0)
 
 
@@ -149,7 +159,7 @@ def _weight(lead: float) -> float:
 
 
 def _is_busy(world: World, name: str, item: _Seen) -> bool:
-    if "cpu" not in item.values or "latency" not in item.values and "throttled" not in item.values:
+    if "cpu" not in item.values or ("latency" not in item.values and "throttled" not in item.values):
         return False
     before, after = item.values["cpu"]
     limit = _cpu_limit(world, name)
@@ -194,7 +204,11 @@ def _entrances(world: World) -> set[str]:
     for seen in world.objects("Service"):
         if k8s.text_of(seen.value.manifest, "spec", "type") in ("NodePort", "LoadBalancer"):
             selector = wiring.selector_of(seen.value)
-            found |= {item.value.name for item in wiring.workloads(world, seen.value.namespace) if wiring.selects(selector, wiring.template_labels(item.value))}
+            found |= {
+                item.value.name
+                for item in wiring.workloads(world, seen.value.namespace)
+                if wiring.selects(selector, wiring.template_labels(item.value))
+            }
     return found
 
 
@@ -203,4 +217,3 @@ def _subject(world: World, name: str) -> Subject:
         if seen.value.name == name:
             return wiring.subject_of(seen.value)
     return Subject(kind="Service", name=name, namespace=world.incident.subject.namespace)
-
