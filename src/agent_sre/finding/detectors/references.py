@@ -47,7 +47,7 @@ class MissingReferences:
             if not waits:
                 continue
             subject = world.workload("Pod", seen.value.namespace, seen.value.name)
-            messages = [(seen.evidence_id, state.message, None) for state in waits if state.message]
+            messages: list[tuple[str, str, datetime | None]] = [(seen.evidence_id, state.message, None) for state in waits if state.message]
             found = world.events("Pod", seen.value.namespace, seen.value.name)
             about = [
                 item for item in notices(world, "Failed", "FailedMount") if (item.namespace, item.name) == (seen.value.namespace, seen.value.name)
