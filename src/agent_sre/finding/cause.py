@@ -29,6 +29,7 @@ class Cause:
     """One thing that breaks, as an expert knows it."""
 
     name: str  # the token: "oom_killed"
+    field: str  # the file that it stands in: "scheduling"
     sentence: str  # template: "$subject was killed for using more memory than its limit"
     check: str  # template: what would confirm or refute it
     steps: tuple[PlaybookStep, ...]  # what to do, soonest first
@@ -69,6 +70,7 @@ def _cause(file: str, table: Mapping[str, Any]) -> Cause:
     try:
         return Cause(
             name=table["name"],
+            field=file,
             sentence=_lines(table["sentence"]),
             check=_lines(table["check"]),
             steps=tuple(_step(step) for step in table["steps"]),

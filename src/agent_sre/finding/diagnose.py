@@ -10,6 +10,7 @@ from agent_sre.finding.confidence import chance_right, scaled, signs_of_verdict
 from agent_sre.finding.detectors import DETECTORS
 from agent_sre.finding.finding import Confidence, Diagnosis, Finding, Hypothesis
 from agent_sre.finding.rank import rank
+from agent_sre.finding.relations import relate
 from agent_sre.finding.weights import HIGH, MEDIUM
 from agent_sre.finding.world import World
 from agent_sre.incident.incident import Incident
@@ -32,8 +33,8 @@ def diagnose(incident: Incident, evidence: EvidenceSet, playbook: Playbook) -> D
 
 
 def detect(world: World) -> tuple[Finding, ...]:
-    """Everything that any detector sees, in the registry's order."""
-    return scaled(finding for detector in DETECTORS.values() for finding in detector.detect(world))
+    """Everything that any detector sees, in the registry's order, with what each may be a consequence of."""
+    return relate(world, scaled(finding for detector in DETECTORS.values() for finding in detector.detect(world)))
 
 
 def judge(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis]) -> tuple[Confidence, str]:

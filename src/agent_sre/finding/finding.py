@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -37,6 +38,7 @@ class Finding:
     against: str = ""  # what speaks against it, or would if it were so; one sentence
     explained_by: tuple[Subject, ...] = ()
     """Objects whose own trouble would explain this one: the node that a pod runs on, the service that a slow one calls."""
+    began_at: datetime | None = None  # when what it shows began, as far as the evidence tells; None: nobody knows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

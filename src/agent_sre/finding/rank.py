@@ -5,7 +5,7 @@
     findings with a `clue` ───────────┴────────────────────────────────────────┘
 
 Findings of one cause about one object add up: 1 - (1 - w1)(1 - w2)…. What is explained by the trouble of another object that is itself a
-hypothesis (`Finding.explained_by`) keeps only what the other leaves open.
+hypothesis (`Finding.explained_by`) keeps only what the other leaves open. So does what a workload shows while running, where it cannot start.
 
 A finding without a cause of its own takes part by its `facts`:
 
@@ -19,13 +19,14 @@ Findings without evidence ids move nothing: a hypothesis must be able to say wha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agent_sre.alert.subject import Subject
 from agent_sre.evidence.playbook import PlaybookCause
 from agent_sre.finding.cause import causes, told
 from agent_sre.finding.finding import Finding, Hypothesis, object_name
+from agent_sre.finding.weights import HIGHEST_SEEN, LOWEST, STAGE_OF_FIELD, STARTED, STARTED_LATER
 
 MOST_HYPOTHESES = 6
 """As many as a small model can choose among, and more than anybody checks at night."""
@@ -34,8 +35,7 @@ _FIRST_PRIOR = 0.5
 _PRIOR_STEP = 0.75  # each next cause of a playbook is three quarters as usual as the one before
 _GAIN = 1.6
 _LOSS = 0.5
-_HIGHEST = 0.9  # rules alone are never surer than that
-_LOWEST = 0.02
+_HIGHEST = 0.9  # what is only usual is never surer than that
 _DEFAULT_WEIGHT = 0.3
 
 
@@ -95,16 +95,30 @@ def rank(usual_causes: Sequence[PlaybookCause], findings: Sequence[Finding], sub
 
 def seen_causes(findings: Sequence[Finding]) -> tuple[Hypothesis, ...]:
     """One hypothesis for each cause and object that findings name, best first, all of them, without ids. Equal scores keep their order."""
-    groups: dict[tuple[str, str, str], list[Finding]] = {}
+    groups: dict[_Key, list[Finding]] = {}
     for finding in findings:
-        if finding.cause and finding.evidence_ids:
+        if finding.cause in causes() and finding.evidence_ids:
             groups.setdefault((finding.cause, object_name(finding.subject), finding.subject.namespace), []).append(finding)
     strength = {key: _together(group) for key, group in groups.items()}
+    explainers = {key: _explainers(group) for key, group in groups.items()}
     blame: dict[str, float] = {}  # by object: how surely something is wrong with it
-    for (_, name, _), score in strength.items():
+    first_stage: dict[tuple[str, str], dict[int, float]] = {}  # by object: how surely it was stopped at each stage of its life
+    explained_by: dict[str, set[str]] = {}
+    for (cause, name, namespace), score in strength.items():
         blame[name] = max(blame.get(name, 0.0), score)
-    hypotheses = [_seen(key, group, strength[key], blame) for key, group in groups.items()]
+        stages = first_stage.setdefault((name, namespace), {})
+        stages[_stage(cause)] = max(stages.get(_stage(cause), 0.0), score)
+        explained_by.setdefault(name, set()).update(explainers[cause, name, namespace])
+    hypotheses = []
+    for key, group in groups.items():
+        # of two that could explain each other the surer one does
+        others = [blame[name] for name in explainers[key] if name in blame and _may_explain(name, key[1], blame, explained_by)]
+        explained = max((*others, *_earlier(key, first_stage[key[1], key[2]])), default=0.0)
+        hypotheses.append(_seen(key, group, strength[key] * (1 - explained)))
     return tuple(sorted(hypotheses, key=lambda item: -item.score))
+
+
+_Key = tuple[str, str, str]  # cause, name of the object, namespace
 
 
 def _together(findings: Sequence[Finding]) -> float:
@@ -114,16 +128,33 @@ def _together(findings: Sequence[Finding]) -> float:
     return 1 - left
 
 
-def _seen(key: tuple[str, str, str], findings: Sequence[Finding], score: float, blame: Mapping[str, float]) -> Hypothesis:
+def _explainers(findings: Sequence[Finding]) -> frozenset[str]:
+    return frozenset(object_name(subject) for finding in findings for subject in finding.explained_by)
+
+
+def _may_explain(name: str, other: str, blame: Mapping[str, float], explained_by: Mapping[str, set[str]]) -> bool:
+    return name != other and (other not in explained_by.get(name, ()) or blame[name] > blame[other])
+
+
+def _earlier(key: _Key, stages: Mapping[int, float]) -> Iterator[float]:
+    """How much the trouble that stops the same object earlier in its life leaves unexplained of this one."""
+    stage = _stage(key[0])
+    if stage >= STARTED:
+        yield from (score * STARTED_LATER for earlier, score in stages.items() if earlier < STARTED)
+
+
+def _stage(cause: str) -> int:
+    return STAGE_OF_FIELD.get(causes()[cause].field, STARTED)
+
+
+def _seen(key: _Key, findings: Sequence[Finding], score: float) -> Hypothesis:
     strongest = max(findings, key=lambda finding: finding.weight)
     sentence, check, _ = told(causes()[key[0]], strongest)
-    deeper = {object_name(subject) for finding in findings for subject in finding.explained_by} - {key[1]}
-    explained = max((blame.get(name, 0.0) for name in deeper), default=0.0)
     return Hypothesis(
         id="",
         cause=sentence,
         subject=strongest.subject,
-        score=_bounded(score * (1 - explained)),
+        score=_bounded(score, HIGHEST_SEEN),
         supporting=tuple(dict.fromkeys(evidence_id for finding in findings for evidence_id in finding.evidence_ids)),
         contradicting=(),
         check=check,
@@ -202,6 +233,6 @@ def _weighed(item: PlaybookCause, prior: float, findings: Sequence[Finding], sub
     )
 
 
-def _bounded(score: float) -> float:
+def _bounded(score: float, highest: float = _HIGHEST) -> float:
     # written so that NaN, which no comparison finds, becomes the lowest
-    return round(score, 4) if _LOWEST <= score <= _HIGHEST else _HIGHEST if score > _HIGHEST else _LOWEST
+    return round(score, 4) if LOWEST <= score <= highest else highest if score > highest else LOWEST

@@ -81,7 +81,9 @@ class World:
         for item, data in self._data():
             # "manifests" are what was applied, not what is: `applied` has them
             if isinstance(data, KubernetesObject) and item.query.kind != "manifests":
-                found.setdefault(data.kind, {}).setdefault((data.namespace, data.name), Seen(evidence_id=item.id, value=data))
+                same = found.setdefault(data.kind, {})
+                # kubectl prints events without their names: none is the same as another
+                same.setdefault((data.namespace, data.name or f"#{len(same)}"), Seen(evidence_id=item.id, value=data))
         return {kind: tuple(seen.values()) for kind, seen in found.items()}
 
     def objects(self, kind: str, namespace: str | None = None) -> tuple[Seen[KubernetesObject], ...]:

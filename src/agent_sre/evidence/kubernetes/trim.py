@@ -19,6 +19,7 @@ from typing import Any
 
 import orjson
 
+from agent_sre.evidence.routes import routes_of
 from agent_sre.kit.redact import redact
 from agent_sre.kit.text import clean
 
@@ -86,9 +87,10 @@ Json = dict[str, Any]
 def trimmed(manifest: Mapping[str, Any]) -> Json:
     """The manifest without noise and secrets, at most MAX_BYTES of JSON; what does not fit is missing. Never raises, whatever the shapes.
 
-    Keys of ConfigMaps and Secrets stay with None in place of the value. An Event that only has the newer fields (eventTime, series) gets
-    the ones of core/v1 (firstTimestamp, lastTimestamp, count), so that all events can be read alike. `metadata.managedFields` has the newest
-    entry alone: `[{"manager": …, "operation": …, "time": …}]`, of those that did not write the status.
+    Keys of ConfigMaps and Secrets stay with None in place of the value; `routes` has the routes that a ConfigMap's values tell
+    (evidence/routes.py). An Event that only has the newer fields (eventTime, series) gets the ones of core/v1 (firstTimestamp,
+    lastTimestamp, count), so that all events can be read alike. `metadata.managedFields` has the newest entry alone:
+    `[{"manager": …, "operation": …, "time": …}]`, of those that did not write the status.
     """
     return Trimmer().trim(manifest)
 
@@ -110,7 +112,9 @@ class Trimmer:
         if kind == "Event":
             manifest = _as_core_event(manifest)
         values = frozenset() if kind in _TEMPLATES else _VALUES
-        kept = ((name, _keys_only(manifest[name]) if name in values else manifest[name]) for name in _TOP if name in manifest)
+        kept = [(name, _keys_only(manifest[name]) if name in values else manifest[name]) for name in _TOP if name in manifest]
+        if kind == "ConfigMap" and (routes := routes_of(manifest.get("data"))):
+            kept.append(("routes", routes))
         return self._mapping((name, _metadata(value) if name == "metadata" else value) for name, value in kept)
 
     def _mapping(self, items: Iterable[tuple[Any, Any]], depth: int = 0) -> Json:
