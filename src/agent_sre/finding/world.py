@@ -178,9 +178,10 @@ class World:
 
     @cached_property
     def changes(self) -> tuple[Seen[Change], ...]:
-        """What changed, each thing once: of several answers the last, because it was made from the others (evidence/derived.py)."""
+        """What changed, each thing once: where an answer was made from the others (evidence/derived.py), its list, else all that was told."""
         told = [item for item in self.evidence.items if any(isinstance(data, Change) for data in item.data)]
-        return tuple(Seen(evidence_id=item.id, value=data) for item in told[-1:] for data in item.data if isinstance(data, Change))
+        merged = [item for item in told if (item.query.source, item.query.kind) == ("kubernetes", "changes")]
+        return tuple(Seen(evidence_id=item.id, value=data) for item in merged[-1:] or told for data in item.data if isinstance(data, Change))
 
     @cached_property
     def dependencies(self) -> tuple[Seen[Dependency], ...]:
