@@ -94,3 +94,32 @@ UNSCHEDULED_IN_SILENCE = 0.75
 
 ZERO_BY_PLAN = 0.3
 """Nobody seems to call it: it may be switched off on purpose."""
+
+# Networks of nodes
+
+RETRANSMISSION_FLOOR = 2.0
+"""Retransmitted segments per second. A node with a few hundred connections has less than one."""
+
+RETRANSMISSION_RISE = 4.0
+"""Times what it was, and times what the other nodes have: retransmissions come in bursts."""
+
+REPORTED_LOSS = 0.7
+"""Another detector says so of this node and of no other more."""
+
+SLOW_RISE = 3.0
+"""Times the usual latency. A delay on the way adds tens of milliseconds to answers that take a few."""
+
+SLOW_FLOOR_SECONDS = 0.005
+"""A rise below that is jitter."""
+
+SLOW_PODS_LEAST = 3
+"""Of fewer workloads on a node, or elsewhere, all may be slow for the sake of one that they call."""
+
+SLOW_MOST_ELSEWHERE = 0.5
+"""Callers of a slow node are slow too, so some elsewhere are."""
+
+SLOW_ALIKE = 0.1
+"""The smallest rise on the node against the largest: a delay adds the same to each call, and workloads make one to a few each."""
+
+SLOW_TOGETHER = 0.8
+"""All of a node slow alike, and few elsewhere: little but its network does that; a full processor would show itself."""

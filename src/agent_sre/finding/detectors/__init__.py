@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from agent_sre.finding.detectors.image_pull import ImagePull
 from agent_sre.finding.detectors.node_component import NodeComponent
+from agent_sre.finding.detectors.node_network import NodeNetwork
 from agent_sre.finding.detectors.quota import QuotaExceeded
 from agent_sre.finding.detectors.recurrence import Recurrence
 from agent_sre.finding.detectors.related import Related
@@ -33,6 +34,7 @@ DETECTORS: Mapping[str, Detector] = {
     "related": Related(),
     "recurrence": Recurrence(),
     "node_component": NodeComponent(),
+    "node_network": NodeNetwork(),
     "unscheduled": Unscheduled(),
     "quota_exceeded": QuotaExceeded(),
     "image_pull": ImagePull(),
