@@ -129,7 +129,8 @@ class Wiring:
     dns_no_answer: float = 0.75  # this workload alone gets no answers
     dns_no_answer_everywhere: float = 0.6  # many do: the cluster's DNS
     dns_alias_wrong: float = 0.8  # a fixed host entry for a name that a Service has
-    peer_fails: float = 0.25  # says where to look, hardly why
+    peer_fails: float = 0.15  # of each caller that fails to reach it: says where to look, hardly why
+    peer_fails_most: float = 0.35  # many callers do not tell why either
 
 
 WIRING = Wiring()
@@ -169,6 +170,12 @@ class Load:
     cpu_of_limit: float = 0.6  # of the limit: from here on the kernel throttles in bursts
     cpu_rise: float = 3.0  # times the usual
     cpu_rise_throttled: float = 1.7  # times the usual, where throttling began at the same time
+    retransmitted_least: float = 3.0  # segments per second; below that, connections end untidily
+    retransmitted_rise: float = 5.0  # times the usual
+    crowd_least: int = 3  # slow workloads of one node; two may call each other
+    crowd_share: float = 0.8  # of those measured on the node
+    node_loss: float = 0.9  # nothing else makes a node send again
+    node_delay: float = 0.8  # all slow here, most quick elsewhere
     throttled_newly: float = 0.3  # per second more than before
     waiting_ratio: float = 20.0  # times the usual median latency: no CPU does that alone
     less_likely: float = 0.4  # times the weight, where the other reading of the same curves fits better
@@ -182,3 +189,15 @@ class Load:
 
 
 LOAD = Load()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Burst:
+    """Error lines that are new or many more than before."""
+
+    least_lines: int = 10  # fewer come from any restart
+    times_before: float = 5.0  # traffic seldom grows that fast
+    most_told: int = 5  # a reader wants the loudest
+
+
+BURST = Burst()

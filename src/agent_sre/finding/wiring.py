@@ -151,7 +151,7 @@ def addresses_of(item: KubernetesObject) -> tuple[Address, ...]:
     for name, value in variables.items():
         for part in value.split(",")[:8]:
             match = _ADDRESS.fullmatch(part.strip()[:500])
-            if match is None or match[1].isdigit() or "." in match[1] and re.fullmatch(r"[\d.]+", match[1]):
+            if match is None or match[1].isdigit() or ("." in match[1] and re.fullmatch(r"[\d.]+", match[1])):
                 continue
             port = number(match[2])
             if port is None and not _HOST_NAME.search(name) and "://" not in part:

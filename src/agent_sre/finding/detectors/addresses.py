@@ -51,7 +51,11 @@ class Addresses:
     ) -> Iterator[Finding]:
         if wiring.applied(world, "Service", address.namespace, address.service) is not None:
             return  # it should be there: what keeps it from being is the trouble
-        said = [error for error in errors if error.host.lower() in (address.host.lower(), address.service.lower()) or error.host.startswith(f"{address.service}.")]
+        said = [
+            error
+            for error in errors
+            if error.host.lower() in (address.host.lower(), address.service.lower()) or error.host.startswith(f"{address.service}.")
+        ]
         near = next(iter(get_close_matches(address.service, here, n=1, cutoff=0.75)), "")
         weight = WIRING.address_refuted if said else WIRING.address_like_another if near else WIRING.address_unconfirmed
         hint = f"; there is {near}" if near else ""
@@ -74,7 +78,9 @@ class Addresses:
             weight *= 0.5  # all callers say the same: the Service has moved, not one caller
         listed = ", ".join(str(port) for port in sorted(ports))
         confirmed = "; its log says so" if said else ""
-        summary = f"{seen.value.name} is to call {address.service} on port {address.port} by {address.variable}, but the Service has {listed}{confirmed}"
+        summary = (
+            f"{seen.value.name} is to call {address.service} on port {address.port} by {address.variable}, but the Service has {listed}{confirmed}"
+        )
         yield self._finding(seen, address, weight, summary, said, (service.evidence_id,))
 
     def _swapped(
@@ -85,14 +91,25 @@ class Addresses:
         own = _letters(address.service)
         if len(words) < 4 or words in own or own in words:
             return
-        named = [name for namespace, name in services if namespace == address.namespace and words in (_letters(name), _letters(name).removesuffix("service"))]
+        named = [
+            name
+            for namespace, name in services
+            if namespace == address.namespace and words in (_letters(name), _letters(name).removesuffix("service"))
+        ]
         if len(named) == 1 and all(other.service != named[0] for other in others):
             evidence = services[address.namespace, named[0]].evidence_id
             summary = f"{seen.value.name} is to find {named[0]} by {address.variable}, which leads to {address.service}"
             yield self._finding(seen, address, WIRING.address_swapped, summary, (), (evidence,), "The name of the variable may mean something else.")
 
     def _finding(
-        self, seen: Seen[KubernetesObject], address: Address, weight: float, summary: str, errors: Sequence[PeerError], ids: Sequence[str], against: str = ""
+        self,
+        seen: Seen[KubernetesObject],
+        address: Address,
+        weight: float,
+        summary: str,
+        errors: Sequence[PeerError],
+        ids: Sequence[str],
+        against: str = "",
     ) -> Finding:
         written = f"{address.host}:{address.port}" if address.port else address.host
         return Finding(

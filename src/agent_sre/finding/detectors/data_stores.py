@@ -20,7 +20,10 @@ from agent_sre.kit.text import one_line
 PORTS: Mapping[int, str] = {
     3306: "mysql", 5432: "postgres", 6379: "redis", 27017: "mongo", 1433: "sqlserver", 1521: "oracle", 9042: "cassandra", 26257: "cockroach",
 }  # fmt: skip
-_KINDS = re.compile(r"mysql|mariadb|percona|postgres|pgbouncer|redis|valkey|mongo|cassandra|mssql|sqlserver|oracle|cockroach|(?:^|[-_/])(?:db|pg)(?:$|[-_:])", re.IGNORECASE)
+_KINDS = re.compile(
+    r"mysql|mariadb|percona|postgres|pgbouncer|redis|valkey|mongo|cassandra|mssql|sqlserver|oracle|cockroach|(?:^|[-_/])(?:db|pg)(?:$|[-_:])",
+    re.IGNORECASE,
+)
 
 _DENIED = re.compile(
     r"access denied for user|password authentication failed for user|\bno pg_hba\.conf entry|WRONGPASS|NOAUTH authentication required|invalid username-password pair"
@@ -145,7 +148,10 @@ def _stores(world: World) -> tuple[Subject, ...]:
     for seen in wiring.workloads(world):
         item = seen.value
         ports = {wiring.number(port.get("containerPort")) for port in wiring.container_ports(item, sidecars=False)}
-        images = [k8s.text_of(container, "image").partition("@")[0].rpartition("/")[2] for container in k8s.mappings_of(k8s.pod_template(item), "spec", "containers")]
+        images = [
+            k8s.text_of(container, "image").partition("@")[0].rpartition("/")[2]
+            for container in k8s.mappings_of(k8s.pod_template(item), "spec", "containers")
+        ]
         if ports & PORTS.keys() or any(_KINDS.search(image) for image in images):
             found[(item.namespace, item.name)] = wiring.subject_of(item)
     return tuple(found.values())
@@ -163,7 +169,9 @@ def _store_of(world: World, stores: Sequence[Subject], clients: Sequence[str], o
     }  # fmt: skip
 
     def key(store: Subject) -> tuple[float, float, float, float]:
-        others = [client for client in world.pods_by_workload if client[1] != store.name and store.name.startswith(client[1]) and client[1] not in clients]
+        others = [
+            client for client in world.pods_by_workload if client[1] != store.name and store.name.startswith(client[1]) and client[1] not in clients
+        ]
         return (
             float(any(store.name == name or name.startswith(store.name) for name in named)),
             float(store.name in own),

@@ -33,7 +33,9 @@ class NameResolution:
             weight = WIRING.dns_resolver_foreign if said else WIRING.dns_resolver_foreign_quiet
             words = f", and its log says that {said[0].host} does not resolve" if said else ""
             against = "" if said else "No line of its log says that a name did not resolve."
-            yield self._finding(subject, weight, f"{subject.name} has DNS settings of its own ({settings}){words}", (*ids, *_ids(said)), settings, against)
+            yield self._finding(
+                subject, weight, f"{subject.name} has DNS settings of its own ({settings}){words}", (*ids, *_ids(said)), settings, against
+            )
         yield from self._aliases(world)
         yield from self._external(world)
         silent = {name: said for name, said in errors.items() if any(error.kind == NO_ANSWER for error in said)}
@@ -41,7 +43,9 @@ class NameResolution:
             if name in told or len(silent) >= _MANY or _has_settled(world, said[0].log.subject):
                 continue
             subject = _workload(world, said[0].log.subject)
-            yield self._finding(subject, WIRING.dns_no_answer, f"{name} gets no answer when it looks up {said[0].host}", _ids(said), "the DNS of the cluster")
+            yield self._finding(
+                subject, WIRING.dns_no_answer, f"{name} gets no answer when it looks up {said[0].host}", _ids(said), "the DNS of the cluster"
+            )
         if len(silent) >= _MANY:
             yield from self._everywhere(world, silent)
 
@@ -51,7 +55,9 @@ class NameResolution:
             if labels.get("k8s-app") == "kube-dns" or seen.value.name in ("coredns", "kube-dns", "node-local-dns"):
                 ids = tuple(evidence_id for said in silent.values() for evidence_id in _ids(said))[:4]
                 summary = f"{len(silent)} workloads get no answer from DNS"
-                yield self._finding(wiring.subject_of(seen.value), WIRING.dns_no_answer_everywhere, summary, (seen.evidence_id, *ids), "the DNS of the cluster")
+                yield self._finding(
+                    wiring.subject_of(seen.value), WIRING.dns_no_answer_everywhere, summary, (seen.evidence_id, *ids), "the DNS of the cluster"
+                )
                 return
 
     def _aliases(self, world: World) -> Iterator[Finding]:
@@ -66,7 +72,11 @@ class NameResolution:
                         continue
                     summary = f"{seen.value.name} has a fixed entry that sends {name} to {ip}, which is not the Service's address"
                     yield self._finding(
-                        wiring.subject_of(seen.value), WIRING.dns_alias_wrong, summary, (seen.evidence_id, service.evidence_id), f"a fixed entry for {name}"
+                        wiring.subject_of(seen.value),
+                        WIRING.dns_alias_wrong,
+                        summary,
+                        (seen.evidence_id, service.evidence_id),
+                        f"a fixed entry for {name}",
                     )
 
     def _external(self, world: World) -> Iterator[Finding]:
@@ -145,7 +155,12 @@ def _workload(world: World, subject: Subject) -> Subject:
 
 
 def _has_settled(world: World, subject: Subject) -> bool:
-    pods = [pod for (namespace, name), pods in world.pods_by_workload.items() if name == subject.name and namespace in (subject.namespace, "") for pod in pods]
+    pods = [
+        pod
+        for (namespace, name), pods in world.pods_by_workload.items()
+        if name == subject.name and namespace in (subject.namespace, "")
+        for pod in pods
+    ]
     return bool(pods) and all(wiring.has_settled(pod.value, world.now) for pod in pods)
 
 

@@ -44,7 +44,13 @@ class Routes:
         for route in routes:
             here = [name for namespace, name in services if namespace == route.namespace]
             meant = _named_by(route.path, here)
-            known = {"path": route.path, "target": route.target, "routes": route.holder, "gateway": _user(world, route), "service": meant or route.target}
+            known = {
+                "path": route.path,
+                "target": route.target,
+                "routes": route.holder,
+                "gateway": _user(world, route),
+                "service": meant or route.target,
+            }
             if route.target not in here:
                 # A configuration often names services that are not deployed here; an object of the API was made for this cluster.
                 if here and _looks_local(route.target, here) and (meant or route.kind != "ConfigMap"):
@@ -55,7 +61,9 @@ class Routes:
             elif meant and meant != route.target and meant not in targets and not _names(route.path, route.target):
                 subject = Subject(kind="Service", name=meant, namespace=route.namespace)
                 summary = f"{route.kind} {route.holder} sends {route.path} to {route.target}, and nothing to {meant}"
-                yield self._finding(subject, WIRING.route_to_another, summary, known, (route.evidence_id, services[route.namespace, meant].evidence_id))
+                yield self._finding(
+                    subject, WIRING.route_to_another, summary, known, (route.evidence_id, services[route.namespace, meant].evidence_id)
+                )
             elif route.port is not None:
                 service = services[route.namespace, route.target]
                 ports = wiring.service_ports(service.value)
@@ -78,11 +86,16 @@ class Routes:
             known = {"path": url, "target": "another service", "service": entry}
             summary = f"{url or entry} is not found at the entrance, while {entry} is ready"
             subject = Subject(kind="Service", name=entry, namespace=found.value.namespace)
-            yield self._finding(subject, WIRING.not_found_at_gateway, summary, known, (seen.evidence_id, found.evidence_id), "The client may ask for a path that never was.")
+            yield self._finding(
+                subject,
+                WIRING.not_found_at_gateway,
+                summary,
+                known,
+                (seen.evidence_id, found.evidence_id),
+                "The client may ask for a path that never was.",
+            )
 
-    def _finding(
-        self, subject: Subject, weight: float, summary: str, known: Mapping[str, Any], ids: Sequence[str], against: str = ""
-    ) -> Finding:
+    def _finding(self, subject: Subject, weight: float, summary: str, known: Mapping[str, Any], ids: Sequence[str], against: str = "") -> Finding:
         return Finding(
             detector=self.name,
             summary=summary,

@@ -131,7 +131,14 @@ class ServiceWiring:
             )  # fmt: skip
 
     def _finding(
-        self, service: Seen[KubernetesObject], cause: str, weight: float, summary: str, facts: Mapping[str, Any], cited: Iterable[str], against: str = ""
+        self,
+        service: Seen[KubernetesObject],
+        cause: str,
+        weight: float,
+        summary: str,
+        facts: Mapping[str, Any],
+        cited: Iterable[str],
+        against: str = "",
     ) -> Finding:
         return Finding(
             detector=self.name,

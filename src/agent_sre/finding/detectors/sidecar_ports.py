@@ -52,8 +52,12 @@ class SidecarPorts:
                 weight = WIRING.port_in_use + (0.2 if _has_two(versions) else 0.0)
             port = port or next(iter(sorted(ports)), None)
             where = f"port {port}" if port else "a port"
-            summary = f"{who} and the application of {subject.name} share {where}" if who else f"{subject.name} wants {where}, which is in use in its pod"
-            yield self._finding(subject, weight, f"{summary}{'; its log says that it is in use' if said and who else ''}", port, (seen.evidence_id, *ids))
+            summary = (
+                f"{who} and the application of {subject.name} share {where}" if who else f"{subject.name} wants {where}, which is in use in its pod"
+            )
+            yield self._finding(
+                subject, weight, f"{summary}{'; its log says that it is in use' if said and who else ''}", port, (seen.evidence_id, *ids)
+            )
         for name, (ids, ports, _) in in_use.items():
             if name not in told:
                 port = next(iter(sorted(ports)), None)
@@ -122,7 +126,12 @@ def _settings(item: KubernetesObject, containers: Sequence[Mapping[str, Any]]) -
             continue
         for setting, port in _SETTING.findall(value[:2_000]):
             yield setting, int(port)
-        if _PORT_ANNOTATION.search(name) and (number := wiring.number(value.strip())) is not None and "app-port" not in name and "include" not in name:
+        if (
+            _PORT_ANNOTATION.search(name)
+            and (number := wiring.number(value.strip())) is not None
+            and "app-port" not in name
+            and "include" not in name
+        ):
             yield name, number
     for container in containers:
         if wiring.is_sidecar(container):
@@ -133,4 +142,3 @@ def _settings(item: KubernetesObject, containers: Sequence[Mapping[str, Any]]) -
 
 def _has_two(versions: Sequence[KubernetesObject]) -> bool:
     return any(len(k8s.mappings_of(k8s.pod_template(item), "spec", "containers")) > 1 for item in versions)
-

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from agent_sre.evidence.evidence import KubernetesObject
 from agent_sre.evidence.kubernetes.objects import instant_of
 from agent_sre.finding.finding import Finding
 from agent_sre.finding.notices import Notice, notices
 from agent_sre.finding.placement import BY_CONTROLLER, Place, attracts, places, requested, selects, untolerated, wanted_spec
 from agent_sre.finding.weights import LIKELY, POSSIBLE, PROVED, STATED
 from agent_sre.finding.world import Seen, World, field, mapping, sequence, string
-from agent_sre.evidence.evidence import KubernetesObject
 
 _REASONS: Mapping[str, re.Pattern[str]] = {
     "unschedulable": re.compile(r"(\d+) node\(s\) were unschedulable"),
@@ -128,7 +128,11 @@ def _why(pod: _Pending, spec: Mapping[str, Any], nodes: tuple[Place, ...]) -> li
                 ("selector", PROVED, f"no node has the labels of its node selector ({_pairs(spec)})")]  # fmt: skip
     if not counts:
         return []
-    if "affinity" in counts and not (counts.keys() & {"cpu", "memory", "anti_affinity", "taint"}) and not (wanted and all(n.cordoned for n in wanted)):
+    if (
+        "affinity" in counts
+        and not (counts.keys() & {"cpu", "memory", "anti_affinity", "taint"})
+        and not (wanted and all(n.cordoned for n in wanted))
+    ):
         reason = "selector" if mapping(spec.get("nodeSelector")) and not field(spec, "affinity", "nodeAffinity") else "affinity"
         return [(reason, STATED, f"the scheduler says: {said}")]
     return _hindered(said, counts, spec, wanted if wants else [node for node in nodes if not node.control_plane] or list(nodes))
