@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from agent_sre.evidence.routes import routes_of
 from agent_sre.kit.redact import redact
 from agent_sre.kit.text import clean
 
@@ -91,7 +92,7 @@ def annotations_of(pairs: Mapping[str, str]) -> dict[str, str]:
 def trimmed(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """A manifest of JSON or YAML without noise and secrets, bounded in size. Never raises, whatever the shapes; what does not fit is missing.
 
-    Keys of ConfigMaps stay, with None in place of the value.
+    Keys of ConfigMaps stay, with None in place of the value; `routes` has the routes that a value tells (evidence/routes.py).
     """
     return _Trimmer(str(manifest.get("kind"))).object(manifest)
 
@@ -112,6 +113,8 @@ class _Trimmer:
                 value = dict.fromkeys(value) if isinstance(value, Mapping) else None
             kept = self._mapping([(name, value)], 0)
             found |= kept
+        if manifest.get("kind") == "ConfigMap" and (routes := routes_of(manifest.get("data"))):
+            found["routes"] = self._value(routes, 1, "routes")
         return found
 
     def _mapping(self, items: Iterable[tuple[Any, Any]], depth: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from agent_sre.evidence.routes import routes_of
 from agent_sre.kit.redact import redact
 from agent_sre.kit.text import clean
 
@@ -73,7 +74,8 @@ Json = dict[str, Any]
 def trimmed(manifest: Mapping[str, Any]) -> Json:
     """The manifest without noise and secrets, at most MAX_BYTES of JSON; what does not fit is missing. Never raises, whatever the shapes.
 
-    Keys of ConfigMaps and Secrets stay with None in place of the value. An Event that only has the newer fields (eventTime, series) gets
+    Keys of ConfigMaps and Secrets stay with None in place of the value; `routes` has the routes that a ConfigMap's values tell
+    (evidence/routes.py). An Event that only has the newer fields (eventTime, series) gets
     the ones of core/v1 (firstTimestamp, lastTimestamp, count), so that all events can be read alike.
     """
     return Trimmer().trim(manifest)
@@ -94,7 +96,9 @@ class Trimmer:
         self._noise = _NOISE | _NOISE_BY_KIND.get(kind if isinstance(kind, str) else "", frozenset())
         if kind == "Event":
             manifest = _as_core_event(manifest)
-        kept = ((name, _keys_only(manifest[name]) if name in _VALUES else manifest[name]) for name in _TOP if name in manifest)
+        kept = [(name, _keys_only(manifest[name]) if name in _VALUES else manifest[name]) for name in _TOP if name in manifest]
+        if kind == "ConfigMap" and (routes := routes_of(manifest.get("data"))):
+            kept.append(("routes", routes))
         return self._mapping((name, _metadata(value) if name == "metadata" else value) for name, value in kept)
 
     def _mapping(self, items: Iterable[tuple[Any, Any]], depth: int = 0) -> Json:

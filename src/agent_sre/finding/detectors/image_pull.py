@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from agent_sre.alert.subject import Subject
 from agent_sre.evidence.kubernetes.objects import container_states, instant_of
 from agent_sre.finding.finding import Finding
 from agent_sre.finding.notices import notices

@@ -27,13 +27,19 @@ _UNITS: Mapping[str, str] = {
 """systemd units and static pods, by what fails without them. k3s and rke2 run all in one unit, which the heartbeat tells."""
 
 _RUNTIMES = frozenset(unit for unit, cause in _UNITS.items() if cause == "containerd_unavailable")
-_RUNTIME_DOWN = re.compile(r"container runtime (?:is down|status check)|runtime (?:service )?is not (?:ready|running)|PLEG is not healthy", re.IGNORECASE)
+_RUNTIME_DOWN = re.compile(
+    r"container runtime (?:is down|status check)|runtime (?:service )?is not (?:ready|running)|PLEG is not healthy", re.IGNORECASE
+)
 _NO_NETWORK = re.compile(r"NetworkPluginNotReady|cni (?:plugin|config) (?:not initialized|uninitialized)|network plugin is not ready", re.IGNORECASE)
 _SOCKET = re.compile(
     r"(?:dial unix |unix://)\S*(?:containerd|crio|docker|dockershim|cri-dockerd)\S*sock|Cannot connect to the Docker daemon", re.IGNORECASE
 )
 _DOWN = frozenset({"inactive", "failed", "deactivating", "activating"})  # "activating" is also between two crashes
-_NODE_PRESSURE: Mapping[str, str] = {"DiskPressure": "node_disk_pressure", "MemoryPressure": "node_memory_pressure", "PIDPressure": "node_pid_pressure"}
+_NODE_PRESSURE: Mapping[str, str] = {
+    "DiskPressure": "node_disk_pressure",
+    "MemoryPressure": "node_memory_pressure",
+    "PIDPressure": "node_pid_pressure",
+}
 _PATIENCE = timedelta(seconds=20)
 """A scheduler that is well has tried by then."""
 
@@ -106,7 +112,10 @@ class NodeComponent:
         waiting = [seen for seen in waiting if _age(world, seen) > _PATIENCE]
         if not waiting:
             return
-        node = next((string(fact.value.values.get("node")) for fact in world.facts("bundle", "units") if fact.value.values.get("unit") == "kube-scheduler"), "")
+        node = next(
+            (string(fact.value.values.get("node")) for fact in world.facts("bundle", "units") if fact.value.values.get("unit") == "kube-scheduler"),
+            "",
+        )
         node = node or next((place.name for place in places(world) if place.control_plane), "")
         if node:
             seen = waiting[0]

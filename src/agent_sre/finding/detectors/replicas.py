@@ -60,7 +60,9 @@ class Replicas:
             )
             most, now = spec.get("maxReplicas"), status.get("currentReplicas")
             if isinstance(most, int) and now == most and limited.get("status") == "True" and limited.get("reason") == "TooManyReplicas":
-                yield self._autoscaler(subject, seen, f"the autoscaler {seen.value.name} wants more than its {most} replicas", "autoscaler_at_limit", LIKELY, most)
+                yield self._autoscaler(
+                    subject, seen, f"the autoscaler {seen.value.name} wants more than its {most} replicas", "autoscaler_at_limit", LIKELY, most
+                )
             elif active.get("status") == "False" and active.get("reason") != "ScalingDisabled":
                 told = f"the autoscaler {seen.value.name} cannot scale: {string(active.get('message')) or active.get('reason')}"
                 yield self._autoscaler(subject, seen, told, "autoscaler_blind", POSSIBLE, most)

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from agent_sre.evidence.evidence import KubernetesObject
 from agent_sre.evidence.kubernetes.objects import instant_of
 from agent_sre.finding.finding import Finding
 from agent_sre.finding.notices import Notice, notices
 from agent_sre.finding.placement import BY_CONTROLLER, Place, attracts, places, requested, selects, taking_pods, untolerated, wanted_spec
 from agent_sre.finding.weights import LIKELY, POSSIBLE, PROVED, STATED
 from agent_sre.finding.world import Seen, World, field, mapping, sequence, string
-from agent_sre.evidence.evidence import KubernetesObject
 
 _REASONS: Mapping[str, re.Pattern[str]] = {
     "unschedulable": re.compile(r"(\d+) node\(s\) were unschedulable"),
@@ -117,7 +117,9 @@ def _condition(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
 def _why(pod: _Pending, spec: Mapping[str, Any], nodes: tuple[Place, ...]) -> list[tuple[str, float, str]]:
     """(reason, weight, sentence), the surest first."""
     said = pod.message.partition(" preemption:")[0]
-    counts = {reason: sum(int(found[1][:6]) for found in pattern.finditer(said) if not _by_controller(found[0])) for reason, pattern in _REASONS.items()}
+    counts = {
+        reason: sum(int(found[1][:6]) for found in pattern.finditer(said) if not _by_controller(found[0])) for reason, pattern in _REASONS.items()
+    }
     counts = {reason: count for reason, count in counts.items() if count}
     takes = taking_pods(nodes)
     wanted = [node for node in takes if selects(spec, node) and attracts(spec, node)]
@@ -129,7 +131,11 @@ def _why(pod: _Pending, spec: Mapping[str, Any], nodes: tuple[Place, ...]) -> li
                 ("selector", PROVED, f"no node has the labels of its node selector ({_pairs(spec)})")]  # fmt: skip
     if not counts or ("affinity" in counts and wanted and _by_controller(said)):
         return []  # the nodes that it wants are ill: what is wrong with them says more
-    if "affinity" in counts and not (counts.keys() & {"cpu", "memory", "anti_affinity", "taint"}) and not (wanted and all(n.cordoned for n in wanted)):
+    if (
+        "affinity" in counts
+        and not (counts.keys() & {"cpu", "memory", "anti_affinity", "taint"})
+        and not (wanted and all(n.cordoned for n in wanted))
+    ):
         reason = "selector" if mapping(spec.get("nodeSelector")) and not field(spec, "affinity", "nodeAffinity") else "affinity"
         return [(reason, STATED, f"the scheduler says: {said}")]
     return _hindered(said, counts, spec, wanted if wants else list(takes))
