@@ -35,7 +35,7 @@ class WorkloadLoad:
         lossy = lossy_nodes(world, seen)
         crowds = slow_nodes(world, seen)
         # Work makes some calls slow; a delay makes all of them slow, and by far more.
-        waits = any(ratio(seen[name]) >= LOAD.waitingratio for _, name in slow)
+        waits = any(ratio(seen[name]) >= LOAD.waiting_ratio for _, name in slow)
         for name in sorted(busy, key=lambda name: -_rise(seen[name].values["cpu"])):
             yield self._busy(world, name, seen[name], LOAD.less_likely if waits else 1.0)
         for place, (score, name) in enumerate(slow[:3]):
