@@ -15,10 +15,11 @@ _LATENCY = re.compile(r"(?:^|_)p?(50|90|95|99)(?:th)?_?(?:latency|duration|respo
 _CPU = re.compile(r"(?:^|_)cpu(?:_usage|_cores|_seconds)?$", re.IGNORECASE)
 _THROTTLED = re.compile(r"cpu_?(?:cfs|throttl)", re.IGNORECASE)
 _REPORTED = re.compile(
-    r"(p(?:50|90|95|99)latency|cpu core|cpu_cfs)[^|]*?Normal=([\d.]+)\s*(ms|s|cores)? -> Current=([\d.]+)\s*(ms|s|cores)?", re.IGNORECASE
+    r"(p(?:50|90|95|99)latency|cpu core)\]?:?[ |]{0,4}Normal=([\d.]{1,14})(ms|s| cores)? -> Current=([\d.]{1,14})", re.IGNORECASE
 )
+_REPORTED_THROTTLED = re.compile(r"cpu_cfs\][ |]{0,4}Val: ([\d.]{1,14})s", re.IGNORECASE)
 _RETRANSMITTED = re.compile(r"retrans|tcp_retans", re.IGNORECASE)
-_REPORTED_RETRANSMITTED = re.compile(r"retransmission\][^|]*?Normal=([\d.]+)\s*\w* -> Current=([\d.]+)", re.IGNORECASE)
+_REPORTED_RETRANSMITTED = re.compile(r"retransmission\][ |]{0,4}Normal=([\d.]{1,14})\w* -> Current=([\d.]{1,14})", re.IGNORECASE)
 _WHO = ("workload", "service", "deployment", "app", "pod", "node")
 
 
@@ -77,16 +78,22 @@ def _reported(world: World) -> dict[str, Measured]:
     """What another detector says that it measured, where the curves themselves are missing."""
     found: dict[str, Measured] = {}
     for seen in world.facts("bundle", "anomalies"):
-        name = str(seen.value.values.get("entity_name") or seen.value.values.get("name") or "")
-        for what, before, unit, after, _ in _REPORTED.findall(seen.value.text[:4_000]):
-            factor = 1_000.0 if unit == "s" and "latency" in what.lower() else 1.0
-            kind = "latency" if what.lower().startswith("p50") else "tail" if "latency" in what.lower() else "cpu" if "core" in what else "throttled"
-            if name and len(before) < 15 and len(after) < 15 and before.count(".") < 2 and after.count(".") < 2:
-                found.setdefault(name, Measured()).put(kind, float(before) * factor, float(after) * factor, seen.evidence_id)
-        for before, after in _REPORTED_RETRANSMITTED.findall(seen.value.text[:4_000]):
-            if name and len(before) < 15 and len(after) < 15 and before.count(".") < 2 and after.count(".") < 2:
-                found.setdefault(name, Measured()).put("retransmitted", float(before), float(after), seen.evidence_id)
+        name, text = str(seen.value.values.get("entity_name") or seen.value.values.get("name") or ""), seen.value.text[:4_000]
+        told: list[tuple[str, str, str, float]] = []
+        for what, before, unit, after in _REPORTED.findall(text):
+            kind = "cpu" if "cpu" in what.lower() else "latency" if what.lower().startswith("p50") else "tail"
+            told.append((kind, before, after, 1_000.0 if unit == "s" and kind != "cpu" else 1.0))
+        told += [("throttled", "0", after, 1.0) for after in _REPORTED_THROTTLED.findall(text)]
+        told += [("retransmitted", before, after, 1.0) for before, after in _REPORTED_RETRANSMITTED.findall(text)]
+        for kind, before, after, factor in told if name else ():
+            values = _number(before), _number(after)
+            if values[0] is not None and values[1] is not None:
+                found.setdefault(name, Measured()).put(kind, values[0] * factor, values[1] * factor, seen.evidence_id)
     return found
+
+
+def _number(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"\d+(?:\.\d+)?", text) else None
 
 
 def slowness(item: Measured, *, entrance: bool = False) -> float | None:

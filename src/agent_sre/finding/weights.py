@@ -173,7 +173,7 @@ class Load:
     retransmitted_least: float = 3.0  # segments per second; below that, connections end untidily
     retransmitted_rise: float = 5.0  # times the usual
     crowd_least: int = 3  # slow workloads of one node; two may call each other
-    crowd_share: float = 0.8  # of those measured on the node
+    crowd_share: float = 0.95  # of those measured on the node: one quick workload among them, and the node's network is well
     node_loss: float = 0.9  # nothing else makes a node send again
     node_delay: float = 0.8  # all slow here, most quick elsewhere
     throttled_newly: float = 0.3  # per second more than before
