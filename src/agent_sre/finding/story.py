@@ -98,7 +98,7 @@ def _ready(item: KubernetesObject) -> bool:
 
 
 def _bound(item: KubernetesObject) -> bool:
-    return field(item.manifest, "status", "phase") == "Bound"
+    return bool(field(item.manifest, "status", "phase") == "Bound")
 
 
 def _has_addresses(item: KubernetesObject) -> bool:
