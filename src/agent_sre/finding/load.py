@@ -14,9 +14,7 @@ from agent_sre.finding.world import Curve, World
 _LATENCY = re.compile(r"(?:^|_)p?(50|90|95|99)(?:th)?_?(?:latency|duration|response_time)|(?:latency|duration)_?p(50|90|95|99)", re.IGNORECASE)
 _CPU = re.compile(r"(?:^|_)cpu(?:_usage|_cores|_seconds)?$", re.IGNORECASE)
 _THROTTLED = re.compile(r"cpu_?(?:cfs|throttl)", re.IGNORECASE)
-_REPORTED = re.compile(
-    r"(p(?:50|90|95|99)latency|cpu core)\]?:?[ |]{0,4}Normal=([\d.]{1,14})(ms|s| cores)? -> Current=([\d.]{1,14})", re.IGNORECASE
-)
+_REPORTED = re.compile(r"(p(?:50|90|95|99)latency|cpu core)\]?:?[ |]{0,4}Normal=([\d.]{1,14})(ms|s| cores)? -> Current=([\d.]{1,14})", re.IGNORECASE)
 _REPORTED_THROTTLED = re.compile(r"cpu_cfs\][ |]{0,4}Val: ([\d.]{1,14})s", re.IGNORECASE)
 _RETRANSMITTED = re.compile(r"retrans|tcp_retans", re.IGNORECASE)
 _REPORTED_RETRANSMITTED = re.compile(r"retransmission\][ |]{0,4}Normal=([\d.]{1,14})\w* -> Current=([\d.]{1,14})", re.IGNORECASE)
