@@ -67,7 +67,8 @@ _ERRORS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 )  # fmt: skip
 _HINT = re.compile(
     r"refused|timed? ?out|lookup |resol|UnknownHost|ENOTFOUND|EAI_AGAIN|not known|no route|EHOSTUNREACH|ECONN|reset by peer|host not found"
-    r"|unabletoconnect|can.t connect|tcp connection|translate host|no connection could|SERVFAIL|is the server running|error (?:111|61)|unknown (?:mysql server )?host"
+    r"|unabletoconnect|can.t connect|tcp connection|translate host|no connection could|SERVFAIL|is the server running"
+    r"|error (?:111|61)|unknown (?:mysql server )?host"
     r"|servname|no address associated",
     re.IGNORECASE,
 )
