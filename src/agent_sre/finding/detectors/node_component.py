@@ -34,6 +34,7 @@ _NO_NETWORK = re.compile(r"NetworkPluginNotReady|cni (?:plugin|config) (?:not in
 _SOCKET = re.compile(
     r"(?:dial unix |unix://)\S*(?:containerd|crio|docker|dockershim|cri-dockerd)\S*sock|Cannot connect to the Docker daemon", re.IGNORECASE
 )
+_DOWN = frozenset({"inactive", "failed", "deactivating", "activating"})  # "activating" is also between two crashes
 _NODE_PRESSURE: Mapping[str, str] = {
     "DiskPressure": "node_disk_pressure",
     "MemoryPressure": "node_memory_pressure",
@@ -59,7 +60,7 @@ class NodeComponent:
         running = {(node, unit) for _, node, unit, active in units if active == "active"}
         for seen, node, unit, active in units:
             name = unit.removesuffix(".service")
-            if not node or name not in _UNITS or active in ("active", "reloading", ""):
+            if not node or name not in _UNITS or active not in _DOWN:
                 continue
             if name in _RUNTIMES and any((node, other) in running for other in _RUNTIMES):
                 continue  # another runtime does the work

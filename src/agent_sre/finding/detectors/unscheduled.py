@@ -17,7 +17,7 @@ from agent_sre.evidence.evidence import KubernetesObject
 from agent_sre.evidence.kubernetes.objects import instant_of
 from agent_sre.finding.finding import Finding
 from agent_sre.finding.notices import Notice, notices
-from agent_sre.finding.placement import BY_CONTROLLER, Place, attracts, places, requested, selects, untolerated, wanted_spec
+from agent_sre.finding.placement import BY_CONTROLLER, Place, attracts, places, requested, selects, taking_pods, untolerated, wanted_spec
 from agent_sre.finding.weights import LIKELY, POSSIBLE, PROVED, STATED
 from agent_sre.finding.world import Seen, World, field, mapping, sequence, string
 
@@ -117,17 +117,20 @@ def _condition(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
 def _why(pod: _Pending, spec: Mapping[str, Any], nodes: tuple[Place, ...]) -> list[tuple[str, float, str]]:
     """(reason, weight, sentence), the surest first."""
     said = pod.message.partition(" preemption:")[0]
-    counts = {reason: sum(int(found.group(1)[:6]) for found in pattern.finditer(said)) for reason, pattern in _REASONS.items()}
+    counts = {
+        reason: sum(int(found[1][:6]) for found in pattern.finditer(said) if not _by_controller(found[0])) for reason, pattern in _REASONS.items()
+    }
     counts = {reason: count for reason, count in counts.items() if count}
-    wanted = [node for node in nodes if selects(spec, node) and attracts(spec, node)]
+    takes = taking_pods(nodes)
+    wanted = [node for node in takes if selects(spec, node) and attracts(spec, node)]
     wants = bool(mapping(spec.get("nodeSelector"))) or bool(field(spec, "affinity", "nodeAffinity"))
     if "affinity" in counts and not wanted:
-        selected = any(selects(spec, node) for node in nodes)
-        if wants and nodes:
+        selected = any(selects(spec, node) for node in takes)
+        if wants and takes:
             return [("affinity", PROVED, "no node has the labels that its affinity asks for")] if selected else [
                 ("selector", PROVED, f"no node has the labels of its node selector ({_pairs(spec)})")]  # fmt: skip
-    if not counts:
-        return []
+    if not counts or ("affinity" in counts and wanted and _by_controller(said)):
+        return []  # the nodes that it wants are ill: what is wrong with them says more
     if (
         "affinity" in counts
         and not (counts.keys() & {"cpu", "memory", "anti_affinity", "taint"})
@@ -135,7 +138,11 @@ def _why(pod: _Pending, spec: Mapping[str, Any], nodes: tuple[Place, ...]) -> li
     ):
         reason = "selector" if mapping(spec.get("nodeSelector")) and not field(spec, "affinity", "nodeAffinity") else "affinity"
         return [(reason, STATED, f"the scheduler says: {said}")]
-    return _hindered(said, counts, spec, wanted if wants else [node for node in nodes if not node.control_plane] or list(nodes))
+    return _hindered(said, counts, spec, wanted if wants else list(takes))
+
+
+def _by_controller(said: str) -> bool:
+    return any(key in said for key in BY_CONTROLLER)
 
 
 def _hindered(said: str, counts: Mapping[str, int], spec: Mapping[str, Any], wanted: list[Place]) -> list[tuple[str, float, str]]:
@@ -150,7 +157,9 @@ def _hindered(said: str, counts: Mapping[str, int], spec: Mapping[str, Any], wan
             late = next((reason for reason in ("anti_affinity", "cpu", "memory") if reason in hinders), None)
             if late:
                 hinders[late] += 1
-    if not any(hinders.values()):  # the nodes are not known
+    if not any(hinders.values()):
+        if _by_controller(said):
+            return []
         hinders = {reason: counts[reason] for reason in hinders}
     # of several the last filter tells most: all before let the pod pass on some node
     best = max(hinders, key=lambda reason: (hinders[reason] > 0 and reason in ("anti_affinity", "cpu", "memory"), hinders[reason]), default=None)
