@@ -12,7 +12,7 @@ from agent_sre.finding.weights import WIRING
 from agent_sre.finding.world import World
 
 _WORDS = {REFUSED: "refuses connections", TIMEOUT: "does not answer in time", ROUTE: "has no route to it", RESET: "cuts connections off"}
-_LOCAL = ("localhost", "127.", "::1", "0.0.0.0")
+_LOCAL = ("localhost", "127.", "::1", "0.0.0.0")  # noqa: S104  (read in logs, bound to nowhere)
 
 
 class UnreachablePeers:

@@ -84,7 +84,7 @@ def _weight(lead: float) -> float:
 def _is_busy(world: World, name: str, item: Measured) -> bool:
     if "cpu" not in item.values or ("latency" not in item.values and "throttled" not in item.values):
         return False
-    before, after = item.values["cpu"]
+    _, after = item.values["cpu"]
     limit = _cpu_limit(world, name)
     throttled = item.values.get("throttled", (0.0, 0.0))
     newly = throttled[1] - throttled[0] >= LOAD.throttled_newly and throttled[1] >= LOAD.cpu_rise * throttled[0]
