@@ -13,7 +13,7 @@ from agent_sre.alert.subject import Subject
 from agent_sre.evidence.kubernetes.objects import instant_of
 from agent_sre.finding.facts import number as number_in
 from agent_sre.finding.finding import Finding
-from agent_sre.finding.notices import Notice, notices
+from agent_sre.finding.notices import Notice, complaints
 from agent_sre.finding.placement import places
 from agent_sre.finding.weights import CLOCK_OFFSET_SECONDS, LEASES_LATE, LIKELY, POSSIBLE, PROVED
 from agent_sre.finding.world import World, field, mapping, string
@@ -49,7 +49,7 @@ class ControlPlane:
 
     def _complaints(self, world: World, home: str) -> Iterator[Finding]:
         told: set[str] = set()
-        said = [(notice.message, notice.evidence_id, notice.last_at) for notice in notices(world)]
+        said = [(notice.message, notice.evidence_id, notice.last_at) for notice in complaints(world)]
         said += [(seen.value.sample, seen.evidence_id, seen.value.first_at) for seen in world.log_patterns if seen.value.count]
         for cause, words, weight in (("etcd_unavailable", _ETCD, LIKELY), ("api_server_unavailable", _API, POSSIBLE)):
             for message, evidence_id, at in said:
@@ -73,7 +73,7 @@ class ControlPlane:
                 offset = curve.points[-1][1]
                 if node and abs(offset) >= CLOCK_OFFSET_SECONDS:
                     yield self._finding("clock_skew", node, f"the clock of {node} is off by {offset:.3g} s", curve.evidence_id, PROVED, None)
-        for notice in notices(world):
+        for notice in complaints(world):
             if _CLOCK.search(notice.message):
                 yield self._clock(world, notice)
                 break

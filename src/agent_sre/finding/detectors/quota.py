@@ -13,7 +13,7 @@ from agent_sre.alert.subject import Subject
 from agent_sre.evidence.evidence import KubernetesObject
 from agent_sre.evidence.kubernetes.objects import instant_of
 from agent_sre.finding.finding import Finding
-from agent_sre.finding.notices import Notice, notices
+from agent_sre.finding.notices import Notice, complaints, notices
 from agent_sre.finding.quantities import amount
 from agent_sre.finding.weights import PROVED, QUOTA_FULL, REFUSED_BEFORE, STATED
 from agent_sre.finding.world import World, field, mapping, sequence, string
@@ -38,7 +38,7 @@ class QuotaExceeded:
         return found.values()
 
     def _refused(self, world: World) -> Iterator[Finding]:
-        for notice in (*notices(world), *_failures(world)):
+        for notice in (*complaints(world), *_failures(world)):
             refused = _REFUSED.search(notice.message)
             unspecified = _UNSPECIFIED.search(notice.message) if refused is None else None
             if refused is not None:
