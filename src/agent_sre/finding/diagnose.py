@@ -11,7 +11,8 @@ from agent_sre.finding.detectors import DETECTORS
 from agent_sre.finding.finding import Confidence, Diagnosis, Finding, Hypothesis
 from agent_sre.finding.rank import rank
 from agent_sre.finding.relations import relate
-from agent_sre.finding.weights import HIGH, MEDIUM
+from agent_sre.finding.story import chain, next_check, ruled_out
+from agent_sre.finding.weights import CLEAR_LEAD, HIGH, INCONCLUSIVE, MEDIUM
 from agent_sre.finding.world import World
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.text import one_line
@@ -19,17 +20,25 @@ from agent_sre.kit.text import one_line
 REPORTED = frozenset({"alert", "history", "alertmanager"})
 """Sources that repeat what others told us. Only the rest measures."""
 
-_CLEAR_LEAD = 1.2  # the first cause must outweigh the second by this much before anybody calls it likely
-
 
 def diagnose(incident: Incident, evidence: EvidenceSet, playbook: Playbook) -> Diagnosis:
     """What the rules make of the evidence. `playbook` is that of the lead alert, as loaded."""
-    findings = detect(World(incident, evidence))
+    world = World(incident, evidence)
+    findings = detect(world)
     lead = incident.lead
     usual = fill(playbook, values_of(lead.subject, lead.labels)).causes
     hypotheses = rank(usual, findings, lead.subject)
     confidence, reason = judge(evidence, hypotheses)
-    return Diagnosis(evidence=evidence, findings=findings, hypotheses=hypotheses, confidence=confidence, confidence_reason=reason)
+    return Diagnosis(
+        evidence=evidence,
+        findings=findings,
+        hypotheses=hypotheses,
+        confidence=confidence,
+        confidence_reason=reason,
+        ruled_out=ruled_out(world, findings, hypotheses),
+        chain=chain(world, findings, hypotheses),
+        next_check=next_check(evidence, hypotheses, confidence),
+    )
 
 
 def detect(world: World) -> tuple[Finding, ...]:
@@ -56,9 +65,11 @@ def judge(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis]) -> tuple[Conf
     if not support:
         hint = f"; what speaks for {first.id} is only what was reported {_cited(first.supporting)}" if first.supporting else ""
         return Confidence.LOW, f"what was measured {seen} does not tell the causes apart{hint}"
+    if first.name and first.score < INCONCLUSIVE:
+        return Confidence.LOW, f"{_cited(support)} hints at {first.id}, and so could much else"
     if first.name:
         return _as_recorded(first, support, chance_right(signs_of_verdict(hypotheses, evidence)))
-    if len(hypotheses) > 1 and first.score < _CLEAR_LEAD * hypotheses[1].score:
+    if len(hypotheses) > 1 and first.score < CLEAR_LEAD * hypotheses[1].score:
         return Confidence.LOW, f"{_cited(support)} speaks for {first.id}, but {hypotheses[1].id} is nearly as likely"
     if first.contradicting:
         return Confidence.LOW, f"{_cited(support)} speaks for {first.id}, and {_cited(first.contradicting)} against it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from agent_sre.evidence.evidence import LogPattern
 from agent_sre.finding.world import Seen, World
@@ -18,7 +19,11 @@ _ERRORS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern.replace("HOST", _HOST).replace("PORT", r"(\d{1,5})"), re.IGNORECASE))
     for kind, pattern in (
         # the name server itself: before names, because Go says both in one line
-        (NO_ANSWER, r"lookup HOST(?: on [\d.:\[\]a-f]+)?: (?:read |dial |write )?[^\"\n]{0,120}?(?:i/o timeout|server misbehaving|connection refused|servfail|no answer)"),
+        (
+            NO_ANSWER,
+            r"lookup HOST(?: on [\d.:\[\]a-f]+)?: (?:read |dial |write )?[^\"\n]{0,120}?"
+            r"(?:i/o timeout|server misbehaving|connection refused|servfail|no answer)",
+        ),
         (NO_ANSWER, r"HOST: temporary failure in name resolution"),
         (NO_ANSWER, r"getaddrinfo EAI_AGAIN HOST"),
         (NO_ANSWER, r"(?:dns resolution (?:failed|timed out)|queryTxt|SERVFAIL)[^\n]{0,20}? for HOST"),
@@ -26,7 +31,7 @@ _ERRORS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         (NAME, r"lookup HOST(?: on [\d.:\[\]a-f]+)?: no such host"),
         (NAME, r"getaddrinfo ENOTFOUND HOST"),
         (NAME, r"UnknownHostException: HOST"),
-        (NAME, r"(?:failed to resolve|could not resolve host:?|cannot resolve|unable to resolve(?: host)?|could not resolve|name resolution failure:?) [\"'(]?HOST"),
+        (NAME, r"(?:failed to resolve|could not resolve(?: host)?:?|(?:cannot|unable to) resolve(?: host)?|name resolution failure:?) [\"'(]?HOST"),
         (NAME, r"could not translate host name [\"']HOST[\"']"),
         (NAME, r"host not found in upstream [\"']HOST(?::PORT)?[\"']"),
         (NAME, r"HOST could not be resolved"),
@@ -61,8 +66,10 @@ _ERRORS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     )
 )  # fmt: skip
 _HINT = re.compile(
-    r"refused|timed? ?out|lookup |resol|UnknownHost|ENOTFOUND|EAI_AGAIN|not known|no route|EHOSTUNREACH|ECONN|reset by peer|host not found|unabletoconnect"
-    r"|can.t connect|tcp connection|translate host|no connection could|SERVFAIL|is the server running|error (?:111|61)|unknown (?:mysql server )?host|servname|no address associated",
+    r"refused|timed? ?out|lookup |resol|UnknownHost|ENOTFOUND|EAI_AGAIN|not known|no route|EHOSTUNREACH|ECONN|reset by peer|host not found"
+    r"|unabletoconnect|can.t connect|tcp connection|translate host|no connection could|SERVFAIL|is the server running"
+    r"|error (?:111|61)|unknown (?:mysql server )?host"
+    r"|servname|no address associated",
     re.IGNORECASE,
 )
 
@@ -78,10 +85,16 @@ class PeerError:
     port: int | None
 
 
-def peer_errors(world: World) -> Iterator[PeerError]:
+_known: WeakKeyDictionary[World, tuple[PeerError, ...]] = WeakKeyDictionary()  # several detectors ask, and the logs are long
+
+
+def peer_errors(world: World) -> tuple[PeerError, ...]:
     """Every failure that a log tells of, with the peer's name."""
-    for seen in world.log_patterns:
-        yield from _read(seen)
+    found = _known.get(world)
+    if found is None:
+        found = tuple(error for seen in world.log_patterns for error in _read(seen))
+        _known[world] = found
+    return found
 
 
 def _read(seen: Seen[LogPattern]) -> Iterator[PeerError]:

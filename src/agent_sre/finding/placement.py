@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,16 @@ def places(world: World) -> tuple[Place, ...]:
             )
         )
     return tuple(found)
+
+
+def taking_pods(nodes: Sequence[Place]) -> tuple[Place, ...]:
+    """The nodes that workloads may use: without those of the control plane that are kept free of them. All, where that leaves none."""
+    kept = tuple(node for node in nodes if not node.control_plane or not (node.cordoned or any(_keeps_free(taint) for taint in node.taints)))
+    return kept or tuple(nodes)
+
+
+def _keeps_free(taint: Mapping[str, Any]) -> bool:
+    return string(taint.get("key")) in _CONTROL_PLANE
 
 
 def wanted_spec(world: World, namespace: str, workload: str, pod: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -40,6 +40,9 @@ STARTED_LATER = 0.8
 """Of a workload that cannot start, this share of what is wrong with the running of it is a consequence: a container that never ran fails
 its probe, answers nobody and has no endpoints. Not all of it: the old pods of a rollout do run."""
 
+EXPLAINED = 0.5
+"""From this share on something is told as a consequence."""
+
 STAGE_OF_FIELD: Mapping[str, int] = {
     "nodes": 0, "quotas": 1, "scheduling": 2, "storage": 2, "images": 3, "configuration": 3,
     "resources": 5, "data-stores": 5, "probes": 5, "network": 5, "services": 5, "changes": 5,
@@ -118,6 +121,7 @@ class Wiring:
     not_found_at_gateway: float = 0.6  # a healthy service and 404 for its paths; a client may ask for a wrong path
     address_refuted: float = 0.9  # nothing is called that, and the caller's log says so
     address_unconfirmed: float = 0.12  # many variables name what never existed and nobody uses
+    address_outside_refuted: float = 0.75  # the log says so; the other side may be down
     address_like_another: float = 0.65  # quiet, but one letter from a Service that is there
     address_port_refuted: float = 0.88  # the Service is there but not on that port, and the caller's log says so
     address_port_unconfirmed: float = 0.7  # quiet, or in logs that we do not have
@@ -130,7 +134,8 @@ class Wiring:
     dns_no_answer: float = 0.75  # this workload alone gets no answers
     dns_no_answer_everywhere: float = 0.6  # many do: the cluster's DNS
     dns_alias_wrong: float = 0.8  # a fixed host entry for a name that a Service has
-    peer_fails: float = 0.25  # says where to look, hardly why
+    peer_fails: float = 0.15  # of each caller that fails to reach it: says where to look, hardly why
+    peer_fails_most: float = 0.35  # many callers do not tell why either
 
 
 WIRING = Wiring()
@@ -170,6 +175,14 @@ class Load:
     cpu_of_limit: float = 0.6  # of the limit: from here on the kernel throttles in bursts
     cpu_rise: float = 3.0  # times the usual
     cpu_rise_throttled: float = 1.7  # times the usual, where throttling began at the same time
+    retransmitted_least: float = 3.0  # segments per second; below that, connections end untidily
+    retransmitted_rise: float = 5.0  # times the usual
+    sources_least: int = 2  # slow workloads that do not wait for each other: one would be its own trouble
+    crowd_least: int = 3  # slow workloads of one node; two may call each other
+    crowd_share: float = 0.95  # of those measured on the node: one quick workload among them, and the node's network is well
+    node_loss: float = 0.9  # nothing else makes a node send again
+    node_delay: float = 0.8  # all slow here, most quick elsewhere
+    node_delay_unclear: float = 0.65  # two nodes call each other, and either's network would do that
     throttled_newly: float = 0.3  # per second more than before
     waiting_ratio: float = 20.0  # times the usual median latency: no CPU does that alone
     less_likely: float = 0.4  # times the weight, where the other reading of the same curves fits better
@@ -183,6 +196,39 @@ class Load:
 
 
 LOAD = Load()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Burst:
+    """Error lines that are new or many more than before."""
+
+    least_lines: int = 10  # fewer come from any restart
+    times_before: float = 5.0  # traffic seldom grows that fast
+    most_told: int = 5  # a reader wants the loudest
+
+
+BURST = Burst()
+# Probes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probing:
+    """Probes: when patience is too short."""
+
+    impatient: timedelta = timedelta(seconds=12)
+    """From the start of a container to the first kill: most programs need longer on a busy node."""
+
+    very_impatient: timedelta = timedelta(seconds=5)
+    """Hardly any program is up that fast every time."""
+
+
+# Control plane
+
+LEASES_LATE = 3.0
+"""Times its duration that a lease is old: the holder retries every two seconds, so this is no hiccup. Whoever waits would have taken it."""
+
+CLOCK_OFFSET_SECONDS = 1.0
+"""Certificates are made with minutes to spare, tokens and leases with seconds."""
 
 # Probes
 

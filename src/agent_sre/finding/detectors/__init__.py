@@ -10,12 +10,15 @@ from collections.abc import Mapping
 
 from agent_sre.finding.detectors import services
 from agent_sre.finding.detectors.addresses import Addresses
+from agent_sre.finding.detectors.control_plane import ControlPlane
 from agent_sre.finding.detectors.data_stores import DataStores
 from agent_sre.finding.detectors.endings import Endings
 from agent_sre.finding.detectors.filling import Filling
 from agent_sre.finding.detectors.image_pull import ImagePull
+from agent_sre.finding.detectors.log_bursts import LogBursts
 from agent_sre.finding.detectors.name_resolution import NameResolution
 from agent_sre.finding.detectors.node_component import NodeComponent
+from agent_sre.finding.detectors.node_network import NodeNetwork
 from agent_sre.finding.detectors.probes import WrongProbes
 from agent_sre.finding.detectors.quota import QuotaExceeded
 from agent_sre.finding.detectors.recurrence import Recurrence
@@ -32,6 +35,7 @@ from agent_sre.finding.detectors.stale import Stale
 from agent_sre.finding.detectors.storm import Storm
 from agent_sre.finding.detectors.target_down import TargetDown
 from agent_sre.finding.detectors.threshold import ThresholdCrossed
+from agent_sre.finding.detectors.unreachable_peers import UnreachablePeers
 from agent_sre.finding.detectors.unscheduled import Unscheduled
 from agent_sre.finding.detectors.volumes import UnboundVolumes
 from agent_sre.finding.detectors.workload_load import WorkloadLoad
@@ -47,6 +51,8 @@ DETECTORS: Mapping[str, Detector] = {
     "name_resolution": NameResolution(),
     "routes": Routes(),
     "workload_load": WorkloadLoad(),
+    "unreachable_peers": UnreachablePeers(),
+    "log_bursts": LogBursts(),
     "rule_health": RuleHealth(),
     "stale": Stale(),
     "short_lived": ShortLived(),
@@ -62,6 +68,8 @@ DETECTORS: Mapping[str, Detector] = {
     "traffic": services.TRAFFIC,
     "filling": Filling(),
     "node_component": NodeComponent(),
+    "control_plane": ControlPlane(),
+    "node_network": NodeNetwork(),
     "unscheduled": Unscheduled(),
     "quota_exceeded": QuotaExceeded(),
     "image_pull": ImagePull(),

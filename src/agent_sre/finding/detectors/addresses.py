@@ -60,8 +60,9 @@ class Addresses:
         weight = WIRING.address_refuted if said else WIRING.address_like_another if near else WIRING.address_unconfirmed
         hint = f"; there is {near}" if near else ""
         confirmed = "; its log says so" if said else ""
+        summary = f"{seen.value.name} is to find {address.host} by {address.variable}, and no Service is called that{hint}{confirmed}"
         yield self._finding(
-            seen, address, weight, f"{seen.value.name} is to find {address.host} by {address.variable}, and no Service is called that{hint}{confirmed}", said, (),
+            seen, address, weight, summary, said, (),
             "" if said else "No line of its log complains: the address may never be used.",
         )  # fmt: skip
 

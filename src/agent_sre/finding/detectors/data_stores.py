@@ -26,28 +26,31 @@ _KINDS = re.compile(
 )
 
 _DENIED = re.compile(
-    r"access denied for user|password authentication failed for user|\bno pg_hba\.conf entry|WRONGPASS|NOAUTH authentication required|invalid username-password pair"
-    r"|invalid password|authentication failed\b.{0,60}(?:mongo|scram)|(?:scram|mongo).{0,80}authentication failed|login failed for user|ORA-01017|ERROR 1045|role \"[^\"]{1,60}\" does not exist"
-    r"|28P01|28000.{0,40}(?:role|password)|Ident authentication failed|(?:LoginFailed|MongoServerError).{0,40}auth",
+    r"access denied for user|password authentication failed for user|\bno pg_hba\.conf entry|WRONGPASS|NOAUTH authentication required"
+    r"|invalid username-password pair|invalid password|authentication failed\b.{0,60}(?:mongo|scram)|(?:scram|mongo).{0,80}authentication failed"
+    r"|login failed for user|ORA-01017|ERROR 1045|role \"[^\"]{1,60}\" does not exist|28P01|28000.{0,40}(?:role|password)"
+    r"|Ident authentication failed|(?:LoginFailed|MongoServerError).{0,40}auth",
     re.IGNORECASE,
 )
 _REFUSED = re.compile(
-    r"communications link failure|could not (?:open|connect|create) .{0,40}(?:jdbc|database|sql)|can.t connect to (?:local )?(?:mysql|mariadb) server|ERROR 200[23]"
-    r"|CommunicationsException|connection to (?:server at )?.{0,80}port \d+ (?:failed|refused)|could not connect to (?:server|redis|database)"
-    r"|SequelizeConnectionRefusedError|(?:mysql|postgres\w*|redis|mongo\w*|sql|jdbc)[^\n]{0,120}(?:ECONNREFUSED|connection refused|connect: connection refused)"
-    r"|MongoServerSelectionError|MongoNetworkError|ServerSelectionTimeoutError|OperationalError.{0,40}2003|PSQLException: (?:the )?connection to [^\n]{0,80} refused"
-    r"|dial tcp [\d.]+:(?:3306|5432|6379|27017|1433): connect: connection refused",
+    r"communications link failure|could not (?:open|connect|create) .{0,40}(?:jdbc|database|sql)|can.t connect to (?:local )?(?:mysql|mariadb) server"
+    r"|ERROR 200[23]|CommunicationsException|connection to (?:server at )?.{0,80}port \d+ (?:failed|refused)"
+    r"|could not connect to (?:server|redis|database)|SequelizeConnectionRefusedError"
+    r"|(?:mysql|postgres\w*|redis|mongo\w*|sql|jdbc)[^\n]{0,120}(?:ECONNREFUSED|connection refused|connect: connection refused)"
+    r"|MongoServerSelectionError|MongoNetworkError|ServerSelectionTimeoutError|OperationalError.{0,40}2003"
+    r"|PSQLException: (?:the )?connection to [^\n]{0,80} refused|dial tcp [\d.]+:(?:3306|5432|6379|27017|1433): connect: connection refused",
     re.IGNORECASE,
 )
 _TOO_MANY = re.compile(
-    r"too many connections|too many clients already|remaining connection slots are reserved|max(?:imum)?(?: number of)? client(?:s|_conn)? (?:reached|has been reached)"
-    r"|ERROR 1040|more than .?max_user_connections|connection limit exceeded for|ORA-00020|ORA-12519|ORA-12516|too many open connections",
+    r"too many connections|too many clients already|remaining connection slots are reserved"
+    r"|max(?:imum)?(?: number of)? client(?:s|_conn)? (?:reached|has been reached)|ERROR 1040|more than .?max_user_connections"
+    r"|connection limit exceeded for|ORA-00020|ORA-12519|ORA-12516|too many open connections",
     re.IGNORECASE,
 )
 _READ_ONLY = re.compile(
-    r"running with the --(?:super-)?read-only option|in a read-only transaction|READONLY You can.t write against a read only|server is (?:running )?(?:in )?read[- ]only"
-    r"|ERROR 1290|ERROR 1836|\b25006\b|not (?:master|primary)(?: and slaveok| and secondaryok|,)|NotWritablePrimary|database is read[- ]only|attempt to write a readonly database"
-    r"|running in read-only mode|misconf redis|ORA-16000",
+    r"running with the --(?:super-)?read-only option|in a read-only transaction|READONLY You can.t write against a read only"
+    r"|server is (?:running )?(?:in )?read[- ]only|ERROR 1290|ERROR 1836|\b25006\b|not (?:master|primary)(?: and slaveok| and secondaryok|,)"
+    r"|NotWritablePrimary|database is read[- ]only|attempt to write a readonly database|running in read-only mode|misconf redis|ORA-16000",
     re.IGNORECASE,
 )
 _AFTER_FATAL = re.compile(r"cannot enqueue \w+ after fatal error", re.IGNORECASE)
@@ -106,12 +109,11 @@ class DataStores:
         others = _working_clients(world, saying)
         for said in saying.values():
             alone = len(saying) == 1 or len(saying) * 3 < len(saying) + others
-            down = [store for store in stores if not _has_ready(world, store)]
+            down = tuple(store for store in stores if not _has_ready(world, store))
+            client = _client(world, said.log.subject)
             weight = STORES.refused if alone and not (down and len(stores) == len(down)) else STORES.refused_by_all
-            yield self._finding(
-                said, "mysql_invalid_port", weight * _standing(world, _client(world, said.log.subject)), "its database refuses the connection, and other workloads have theirs" if alone else "its database refuses the connection",
-                _client(world, said.log.subject), tuple(down) if not alone else (),
-            )  # fmt: skip
+            words = "its database refuses the connection, and other workloads have theirs" if alone else "its database refuses the connection"
+            yield self._finding(said, "mysql_invalid_port", weight * _standing(world, client), words, client, () if alone else down)
 
     def _finding(self, said: _Said, cause: str, weight: float, words: str, subject: Subject, explained_by: tuple[Subject, ...] = ()) -> Finding:
         pattern = next((pattern for pattern in (_DENIED, _AFTER_FATAL, _REFUSED) if pattern.search(said.log.sample)), _REFUSED)
@@ -158,7 +160,7 @@ def _stores(world: World) -> tuple[Subject, ...]:
 
 
 def _store_of(world: World, stores: Sequence[Subject], clients: Sequence[str], own: Sequence[str]) -> Subject | None:
-    """The database that these clients mean: the one that their environment names, else the one that says so itself, else the one called most like them."""
+    """The database that these clients mean: the one that their environment names, else the one that says so, else the one called most like them."""
     if not stores:
         return None
     named = {

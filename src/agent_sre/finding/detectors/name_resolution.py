@@ -13,7 +13,7 @@ from agent_sre.finding import wiring
 from agent_sre.finding.finding import Finding
 from agent_sre.finding.peers import NAME, NO_ANSWER, PeerError, peer_errors
 from agent_sre.finding.weights import WIRING
-from agent_sre.finding.world import World
+from agent_sre.finding.world import World, sequence
 
 _CAUSE = "service_dns_resolution_failure"
 _MANY = 3  # workloads without answers, from which on it is nobody's own setting
@@ -65,7 +65,7 @@ class NameResolution:
         for seen in [*wiring.workloads(world), *world.applied]:
             spec = k8s.mapping_of(k8s.pod_template(seen.value), "spec")
             for alias in k8s.mappings_of(spec, "hostAliases"):
-                for name in alias.get("hostnames") if isinstance(alias.get("hostnames"), list) else ():
+                for name in sequence(alias.get("hostnames")):
                     service = world.object("Service", seen.value.namespace, str(name).partition(".")[0])
                     ip = k8s.text_of(alias, "ip")
                     if service is None or not ip or k8s.text_of(service.value.manifest, "spec", "clusterIP") == ip:
@@ -104,7 +104,7 @@ class NameResolution:
 
 
 def _errors(world: World) -> dict[str, list[PeerError]]:
-    """By workload: names that it could not resolve. One that was there before its Service is no trouble, so names of Services only count unanswered."""
+    """By workload: names that it could not resolve."""
     found: dict[str, list[PeerError]] = {}
     for error in peer_errors(world):
         if error.kind == NO_ANSWER or error.kind == NAME:

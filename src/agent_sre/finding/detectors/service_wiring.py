@@ -87,7 +87,7 @@ class ServiceWiring:
         owner = world.workload("Pod", service.value.namespace, pods[0].value.name)
         items = [*(pod.value for pod in pods), *wiring.versions_of(world, owner)]
         declared = [port for item in items for port in wiring.container_ports(item, sidecars=False)]
-        numbers = {port for item in declared if (port := wiring.number(item.get("containerPort"))) is not None}
+        numbers = {number for item in declared if (number := wiring.number(item.get("containerPort"))) is not None}
         names = {text for item in declared if (text := k8s.text_of(item, "name"))}
         ready = any(wiring.is_ready(pod.value) for pod in pods)
         addresses = wiring.ready_addresses(world, service.value)

@@ -17,9 +17,10 @@ from agent_sre.evidence.evidence import KubernetesObject
 from agent_sre.evidence.kubernetes.objects import instant_of
 from agent_sre.finding.finding import Finding
 from agent_sre.finding.notices import Notice, notices
-from agent_sre.finding.placement import BY_CONTROLLER, Place, attracts, places, requested, selects, untolerated, wanted_spec
+from agent_sre.finding.placement import BY_CONTROLLER, Place, attracts, places, requested, selects, taking_pods, untolerated, wanted_spec
 from agent_sre.finding.weights import LIKELY, POSSIBLE, PROVED, STATED
 from agent_sre.finding.world import Seen, World, field, mapping, sequence, string
+from agent_sre.kit.text import one_line
 
 _REASONS: Mapping[str, re.Pattern[str]] = {
     "unschedulable": re.compile(r"(\d+) node\(s\) were unschedulable"),
@@ -72,7 +73,7 @@ class Unscheduled:
                 told = f"{pod.name} waits for a node: {because}"
                 facts = {"pod": pod.name, **_facts(reason, spec, nodes)}
                 yield Finding(
-                    detector=self.name, summary=told, subject=subject, facts=facts,
+                    detector=self.name, summary=one_line(told, 400), subject=subject, facts=facts,
                     evidence_ids=tuple(dict.fromkeys((*pod.evidence_ids, *(node.evidence_id for node in nodes[:1])))),
                     cause=_CAUSES[reason], weight=weight, began_at=pod.since,
                 )  # fmt: skip
@@ -96,7 +97,8 @@ def _pending(world: World) -> Iterable[_Pending]:
         if message:
             yield _Pending(
                 namespace=seen.value.namespace, name=seen.value.name, manifest=seen.value.manifest, message=message,
-                evidence_ids=(found.evidence_id, seen.evidence_id) if found else (seen.evidence_id,), since=since or (found.first_at if found else None),
+                evidence_ids=(found.evidence_id, seen.evidence_id) if found else (seen.evidence_id,),
+                since=since or (found.first_at if found else None),
             )  # fmt: skip
 
 
@@ -117,17 +119,20 @@ def _condition(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
 def _why(pod: _Pending, spec: Mapping[str, Any], nodes: tuple[Place, ...]) -> list[tuple[str, float, str]]:
     """(reason, weight, sentence), the surest first."""
     said = pod.message.partition(" preemption:")[0]
-    counts = {reason: sum(int(found.group(1)[:6]) for found in pattern.finditer(said)) for reason, pattern in _REASONS.items()}
+    counts = {
+        reason: sum(int(found[1][:6]) for found in pattern.finditer(said) if not _by_controller(found[0])) for reason, pattern in _REASONS.items()
+    }
     counts = {reason: count for reason, count in counts.items() if count}
-    wanted = [node for node in nodes if selects(spec, node) and attracts(spec, node)]
+    takes = taking_pods(nodes)
+    wanted = [node for node in takes if selects(spec, node) and attracts(spec, node)]
     wants = bool(mapping(spec.get("nodeSelector"))) or bool(field(spec, "affinity", "nodeAffinity"))
     if "affinity" in counts and not wanted:
-        selected = any(selects(spec, node) for node in nodes)
-        if wants and nodes:
+        selected = any(selects(spec, node) for node in takes)
+        if wants and takes:
             return [("affinity", PROVED, "no node has the labels that its affinity asks for")] if selected else [
                 ("selector", PROVED, f"no node has the labels of its node selector ({_pairs(spec)})")]  # fmt: skip
-    if not counts:
-        return []
+    if not counts or ("affinity" in counts and wanted and _by_controller(said)):
+        return []  # the nodes that it wants are ill: what is wrong with them says more
     if (
         "affinity" in counts
         and not (counts.keys() & {"cpu", "memory", "anti_affinity", "taint"})
@@ -135,7 +140,11 @@ def _why(pod: _Pending, spec: Mapping[str, Any], nodes: tuple[Place, ...]) -> li
     ):
         reason = "selector" if mapping(spec.get("nodeSelector")) and not field(spec, "affinity", "nodeAffinity") else "affinity"
         return [(reason, STATED, f"the scheduler says: {said}")]
-    return _hindered(said, counts, spec, wanted if wants else [node for node in nodes if not node.control_plane] or list(nodes))
+    return _hindered(said, counts, spec, wanted if wants else list(takes))
+
+
+def _by_controller(said: str) -> bool:
+    return any(key in said for key in BY_CONTROLLER)
 
 
 def _hindered(said: str, counts: Mapping[str, int], spec: Mapping[str, Any], wanted: list[Place]) -> list[tuple[str, float, str]]:
@@ -150,7 +159,9 @@ def _hindered(said: str, counts: Mapping[str, int], spec: Mapping[str, Any], wan
             late = next((reason for reason in ("anti_affinity", "cpu", "memory") if reason in hinders), None)
             if late:
                 hinders[late] += 1
-    if not any(hinders.values()):  # the nodes are not known
+    if not any(hinders.values()):
+        if _by_controller(said):
+            return []
         hinders = {reason: counts[reason] for reason in hinders}
     # of several the last filter tells most: all before let the pod pass on some node
     best = max(hinders, key=lambda reason: (hinders[reason] > 0 and reason in ("anti_affinity", "cpu", "memory"), hinders[reason]), default=None)
