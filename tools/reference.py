@@ -1,4 +1,4 @@
-"""The reference pages that are made from the code: settings and command line.
+"""The reference pages that are made from the code: settings, command line and causes.
 
 python -m tools.reference            writes them
 python -m tools.reference --check    exit status 1 where a page differs from the code
@@ -20,6 +20,7 @@ import typer
 from agent_sre.cli.main import application
 from agent_sre.config.config import Config
 from agent_sre.config.load import CONFIG_FILE, Setting, all_settings
+from agent_sre.finding.cause import causes
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
@@ -54,9 +55,19 @@ Every command reads the same [settings](settings.md).
 """
 
 
+_CAUSES_HEAD = f"""# Causes
+
+{_MADE.replace("docstrings there", "files in `finding/causes`")}
+
+What the rules can name, by field. A detector names a cause by the word in the heading and the object that it concerns; sentence, check and steps come
+from `finding/causes/*.toml`. `$name` and the like stand for the parts of that object and for what was seen; of several lines the first that can be
+filled in is told.
+"""
+
+
 def pages() -> Mapping[Path, str]:
     """The pages and what must stand in them."""
-    return {FOLDER / "settings.md": settings_page(), FOLDER / "command-line.md": commands_page()}
+    return {FOLDER / "settings.md": settings_page(), FOLDER / "command-line.md": commands_page(), FOLDER / "causes.md": causes_page()}
 
 
 def settings_page() -> str:
@@ -104,6 +115,26 @@ def field_docstrings(kind: type) -> Mapping[str, str]:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
                 found[name] = inspect.cleandoc(words)
     return found
+
+
+def causes_page() -> str:
+    """Every cause with its sentence, what confirms it, and what to do about it."""
+    parts = [_CAUSES_HEAD]
+    field = ""
+    for cause in causes().values():
+        if cause.field != field:
+            field = cause.field
+            parts.append(f"## {field.replace('-', ' ').capitalize()}\n")
+        lines = [f"### `{cause.name}`", "", f"{_first_line(cause.sentence)}.", "", f"How to tell: {_first_line(cause.check)}", ""]
+        for step in cause.steps:
+            command = f" `{_first_line(step.command)}`" if step.command else ""
+            lines.append(f"- {step.horizon}: {_first_line(step.text)}{command}")
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _first_line(text: str) -> str:
+    return text.split("\n")[0]
 
 
 def commands_page() -> str:

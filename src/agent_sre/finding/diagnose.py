@@ -10,6 +10,8 @@ from agent_sre.finding.detectors import DETECTORS
 from agent_sre.finding.finding import Confidence, Diagnosis, Finding, Hypothesis
 from agent_sre.finding.rank import rank
 from agent_sre.finding.relations import relate
+from agent_sre.finding.story import chain, next_check, ruled_out
+from agent_sre.finding.weights import CLEAR_LEAD, INCONCLUSIVE, SURE_LEAD, SURE_SCORE
 from agent_sre.finding.world import World
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.text import one_line
@@ -17,17 +19,25 @@ from agent_sre.kit.text import one_line
 REPORTED = frozenset({"alert", "history", "alertmanager"})
 """Sources that repeat what others told us. Only the rest measures."""
 
-_CLEAR_LEAD = 1.2  # the first cause must outweigh the second by this much before anybody calls it likely
-
 
 def diagnose(incident: Incident, evidence: EvidenceSet, playbook: Playbook) -> Diagnosis:
     """What the rules make of the evidence. `playbook` is that of the lead alert, as loaded."""
-    findings = detect(World(incident, evidence))
+    world = World(incident, evidence)
+    findings = detect(world)
     lead = incident.lead
     usual = fill(playbook, values_of(lead.subject, lead.labels)).causes
     hypotheses = rank(usual, findings, lead.subject)
     confidence, reason = judge(evidence, hypotheses)
-    return Diagnosis(evidence=evidence, findings=findings, hypotheses=hypotheses, confidence=confidence, confidence_reason=reason)
+    return Diagnosis(
+        evidence=evidence,
+        findings=findings,
+        hypotheses=hypotheses,
+        confidence=confidence,
+        confidence_reason=reason,
+        ruled_out=ruled_out(world, findings, hypotheses),
+        chain=chain(incident, findings, hypotheses),
+        next_check=next_check(evidence, hypotheses, confidence),
+    )
 
 
 def detect(world: World) -> tuple[Finding, ...]:
@@ -38,8 +48,8 @@ def detect(world: World) -> tuple[Finding, ...]:
 def judge(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis]) -> tuple[Confidence, str]:
     """How sure the rules may be, and why, in words.
 
-    Low where nothing was measured, where nothing measured speaks for the first cause, or where the second is nearly as likely; else medium.
-    Rules never say high: they match words and shapes, they do not prove.
+    Low where nothing was measured, where nothing measured speaks for the first cause, or where the second is nearly as likely. High only
+    where something was seen that hardly anything else looks like, and nothing else comes near it; else medium.
     """
     measured = {item.id: item for item in evidence.items if item.query.source not in REPORTED}
     telling = [item for item in measured.values() if item.data]
@@ -53,10 +63,14 @@ def judge(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis]) -> tuple[Conf
     if not support:
         hint = f"; what speaks for {first.id} is only what was reported {_cited(first.supporting)}" if first.supporting else ""
         return Confidence.LOW, f"what was measured {seen} does not tell the causes apart{hint}"
-    if len(hypotheses) > 1 and first.score < _CLEAR_LEAD * hypotheses[1].score:
+    if first.name and first.score < INCONCLUSIVE:
+        return Confidence.LOW, f"{_cited(support)} hints at {first.id}, and so could much else"
+    if len(hypotheses) > 1 and first.score < CLEAR_LEAD * hypotheses[1].score:
         return Confidence.LOW, f"{_cited(support)} speaks for {first.id}, but {hypotheses[1].id} is nearly as likely"
     if first.contradicting:
         return Confidence.LOW, f"{_cited(support)} speaks for {first.id}, and {_cited(first.contradicting)} against it"
+    if first.name and first.score >= SURE_SCORE and all(first.score >= SURE_LEAD * other.score for other in hypotheses[1:2]):
+        return Confidence.HIGH, f"{_cited(support)} shows {first.id}, and hardly anything else looks like that"
     return Confidence.MEDIUM, f"{_cited(support)} speaks for {first.id}; that it is the cause was not proved"
 
 

@@ -55,6 +55,7 @@ class Hypothesis:
     name: str = ""  # of finding/causes; empty for a usual cause of a playbook, which nothing was seen of
     reasons: tuple[str, ...] = ()  # what was seen that speaks for it, a sentence each
     doubts: tuple[str, ...] = ()  # what speaks against it
+    explained_by: str = ""  # the object whose own trouble explains more than half of it, as object_name() has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

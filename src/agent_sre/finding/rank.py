@@ -26,7 +26,7 @@ from agent_sre.alert.subject import Subject
 from agent_sre.evidence.playbook import PlaybookCause
 from agent_sre.finding.cause import causes, told
 from agent_sre.finding.finding import Finding, Hypothesis, object_name
-from agent_sre.finding.weights import HIGHEST_SEEN, LOWEST, STAGE_OF_FIELD, STARTED, STARTED_LATER
+from agent_sre.finding.weights import EXPLAINED, HIGHEST_SEEN, INCONCLUSIVE, LOWEST, STAGE_OF_FIELD, STARTED, STARTED_LATER
 
 MOST_HYPOTHESES = 6
 """As many as a small model can choose among, and more than anybody checks at night."""
@@ -88,9 +88,14 @@ def rank(usual_causes: Sequence[PlaybookCause], findings: Sequence[Finding], sub
 
     `usual_causes` are filled in, most usual first.
     """
-    seen = seen_causes(findings)
+    seen = [item for item in seen_causes(findings) if not set_aside(item)]
     best_first = sorted([*seen, *_usual(usual_causes, findings, subject)], key=lambda item: -item.score)
     return tuple(replace(item, id=f"H{number}") for number, item in enumerate(best_first[:MOST_HYPOTHESES], 1))
+
+
+def set_aside(hypothesis: Hypothesis) -> bool:
+    """Whether it is only a consequence of another: told among what was ruled out."""
+    return bool(hypothesis.explained_by) and hypothesis.score < INCONCLUSIVE
 
 
 def seen_causes(findings: Sequence[Finding]) -> tuple[Hypothesis, ...]:
@@ -112,9 +117,9 @@ def seen_causes(findings: Sequence[Finding]) -> tuple[Hypothesis, ...]:
     hypotheses = []
     for key, group in groups.items():
         # of two that could explain each other the surer one does
-        others = [blame[name] for name in explainers[key] if name in blame and _may_explain(name, key[1], blame, explained_by)]
-        explained = max((*others, *_earlier(key, first_stage[key[1], key[2]])), default=0.0)
-        hypotheses.append(_seen(key, group, strength[key] * (1 - explained)))
+        others = [(blame[name], name) for name in explainers[key] if name in blame and _may_explain(name, key[1], blame, explained_by)]
+        explained, by = max((*others, *((share, key[1]) for share in _earlier(key, first_stage[key[1], key[2]]))), default=(0.0, ""))
+        hypotheses.append(_seen(key, group, strength[key] * (1 - explained), by if explained > EXPLAINED else ""))
     return tuple(sorted(hypotheses, key=lambda item: -item.score))
 
 
@@ -147,9 +152,12 @@ def _stage(cause: str) -> int:
     return STAGE_OF_FIELD.get(causes()[cause].field, STARTED)
 
 
-def _seen(key: _Key, findings: Sequence[Finding], score: float) -> Hypothesis:
+def _seen(key: _Key, findings: Sequence[Finding], score: float, explained_by: str) -> Hypothesis:
     strongest = max(findings, key=lambda finding: finding.weight)
     sentence, check, _ = told(causes()[key[0]], strongest)
+    doubts = [finding.against for finding in findings if finding.against]
+    if explained_by:
+        doubts.insert(0, "it cannot start at all" if explained_by == key[1] else f"what is wrong with {explained_by} explains it")
     return Hypothesis(
         id="",
         cause=sentence,
@@ -160,7 +168,8 @@ def _seen(key: _Key, findings: Sequence[Finding], score: float) -> Hypothesis:
         check=check,
         name=key[0],
         reasons=tuple(dict.fromkeys(finding.summary for finding in findings)),
-        doubts=tuple(dict.fromkeys(finding.against for finding in findings if finding.against)),
+        doubts=tuple(dict.fromkeys(doubts)),
+        explained_by=explained_by,
     )
 
 

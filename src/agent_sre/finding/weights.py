@@ -39,6 +39,9 @@ STARTED_LATER = 0.8
 """Of a workload that cannot start, this share of what is wrong with the running of it is a consequence: a container that never ran fails
 its probe, answers nobody and has no endpoints. Not all of it: the old pods of a rollout do run."""
 
+EXPLAINED = 0.5
+"""From this share on something is told as a consequence."""
+
 STAGE_OF_FIELD: Mapping[str, int] = {
     "nodes": 0, "quotas": 1, "scheduling": 2, "storage": 2, "images": 3, "configuration": 3,
     "resources": 5, "data-stores": 5, "probes": 5, "network": 5, "services": 5, "changes": 5,
@@ -201,3 +204,15 @@ class Burst:
 
 
 BURST = Burst()
+# Probes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probing:
+    """Probes: when patience is too short."""
+
+    impatient: timedelta = timedelta(seconds=12)
+    """From the start of a container to the first kill: most programs need longer on a busy node."""
+
+    very_impatient: timedelta = timedelta(seconds=5)
+    """Hardly any program is up that fast every time."""

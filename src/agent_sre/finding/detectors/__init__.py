@@ -10,13 +10,16 @@ from collections.abc import Mapping
 
 from agent_sre.finding.detectors.addresses import Addresses
 from agent_sre.finding.detectors.data_stores import DataStores
+from agent_sre.finding.detectors.endings import Endings
 from agent_sre.finding.detectors.image_pull import ImagePull
 from agent_sre.finding.detectors.log_bursts import LogBursts
 from agent_sre.finding.detectors.name_resolution import NameResolution
 from agent_sre.finding.detectors.node_component import NodeComponent
 from agent_sre.finding.detectors.node_network import NodeNetwork
+from agent_sre.finding.detectors.probes import WrongProbes
 from agent_sre.finding.detectors.quota import QuotaExceeded
 from agent_sre.finding.detectors.recurrence import Recurrence
+from agent_sre.finding.detectors.references import MissingReferences
 from agent_sre.finding.detectors.related import Related
 from agent_sre.finding.detectors.replicas import Replicas
 from agent_sre.finding.detectors.routes import Routes
@@ -30,6 +33,7 @@ from agent_sre.finding.detectors.target_down import TargetDown
 from agent_sre.finding.detectors.threshold import ThresholdCrossed
 from agent_sre.finding.detectors.unreachable_peers import UnreachablePeers
 from agent_sre.finding.detectors.unscheduled import Unscheduled
+from agent_sre.finding.detectors.volumes import UnboundVolumes
 from agent_sre.finding.detectors.workload_load import WorkloadLoad
 from agent_sre.finding.finding import Detector
 
@@ -57,5 +61,9 @@ DETECTORS: Mapping[str, Detector] = {
     "quota_exceeded": QuotaExceeded(),
     "image_pull": ImagePull(),
     "replicas": Replicas(),
+    "missing_references": MissingReferences(),
+    "unbound_volumes": UnboundVolumes(),
+    "wrong_probes": WrongProbes(),
+    "endings": Endings(),
 }
 """By name, in the order in which a reader wants to hear of them: what is measured, whether to believe it, what else there is."""

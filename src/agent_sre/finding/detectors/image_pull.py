@@ -1,4 +1,4 @@
-"""Images that cannot be pulled, and why: the registry's name, the image's name, or the right to have it. In the words of containerd, CRI-O and Docker."""
+"""Images that cannot be pulled, and why: the registry's name, the image's, or the right to have it; in the words of containerd, CRI-O, Docker."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ _NO_IMAGE = re.compile(
     re.IGNORECASE,
 )
 _UNREACHABLE = re.compile(
-    r"i/o timeout|connection refused|no route to host|context deadline exceeded|TLS handshake timeout|connection reset|x509|unexpected EOF|proxyconnect",
+    r"i/o timeout|connection refused|no route to host|context deadline exceeded|TLS handshake timeout|connection reset|x509|unexpected EOF"
+    r"|proxyconnect",
     re.IGNORECASE,
 )
 _TOO_MANY = re.compile(r"toomanyrequests|429|rate limit", re.IGNORECASE)
@@ -57,7 +58,7 @@ class ImagePull:
             evidence_id, message, at = messages.get((seen.value.namespace, seen.value.name), ("", "", None))
             message = message or next((state.message for state in waits if len(state.message) > 40), "") or waits[0].message or waits[0].reason
             image = _image(seen.value.manifest, waits[0].name)
-            for cause, weight in _causes(world, message, waits[0].reason, image, seen.value.manifest, seen.value.namespace):
+            for cause, weight in _causes(world, message, waits[0].reason, image, seen.value.manifest):
                 yield Finding(
                     detector=self.name, summary=f"{seen.value.name} cannot pull {image or 'its image'}: {one_line(message, 300)}", subject=subject,
                     facts={"image": image or None, "pod": seen.value.name, "registry": image.split("/")[0] if image.count("/") > 1 else None},
@@ -81,7 +82,7 @@ def _image(manifest: Mapping[str, Any], container: str) -> str:
     return ""
 
 
-def _causes(world: World, message: str, reason: str, image: str, pod: Mapping[str, Any], namespace: str) -> Iterator[tuple[str, float]]:
+def _causes(world: World, message: str, reason: str, image: str, pod: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     if _NO_NAME.search(message):
         yield "image_registry_dns_failure", STATED
         return

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from agent_sre.alert.subject import Subject
+from agent_sre.evidence.evidence import KubernetesObject
 from agent_sre.evidence.kubernetes.objects import container_states, instant_of
 from agent_sre.finding.finding import Finding
 from agent_sre.finding.notices import notices
 from agent_sre.finding.placement import places
 from agent_sre.finding.weights import DISABLED_UNIT, HEARTBEAT_LOST, LIKELY, POSSIBLE, PROVED, STATED, UNSCHEDULED_IN_SILENCE
 from agent_sre.finding.world import Seen, World, field, mapping, sequence, string
+from agent_sre.kit.text import one_line
 from agent_sre.kit.times import parse_instant
 
 _UNITS: Mapping[str, str] = {
@@ -56,7 +58,10 @@ class NodeComponent:
         yield from self._static_pods(world)
 
     def _units(self, world: World) -> Iterator[Finding]:
-        units = [(seen, *(string(seen.value.values.get(name)) for name in ("node", "unit", "active"))) for seen in world.facts("bundle", "units")]
+        units = [
+            (seen, string(seen.value.values.get("node")), string(seen.value.values.get("unit")), string(seen.value.values.get("active")))
+            for seen in world.facts("bundle", "units")
+        ]
         running = {(node, unit) for _, node, unit, active in units if active == "active"}
         for seen, node, unit, active in units:
             name = unit.removesuffix(".service")
@@ -135,12 +140,11 @@ class NodeComponent:
                 told = f"{seen.value.name} does not run: {down[0].reason or down[0].state}"
                 yield self._finding(_UNITS[unit], node, told, seen.evidence_id, PROVED, unit, None)
 
-    def _finding(self, cause: str, node: str, summary: str, evidence_id: str, weight: float, unit: str, since: object) -> Finding:
-        from datetime import datetime
-
+    def _finding(self, cause: str, node: str, summary: str, evidence_id: str, weight: float, unit: str, since: datetime | None) -> Finding:
         return Finding(
-            detector=self.name, summary=summary, subject=Subject(kind="Node", name=node), facts={"unit": unit or None}, evidence_ids=(evidence_id,),
-            cause=cause, weight=weight, began_at=since if isinstance(since, datetime) else None,
+            detector=self.name, summary=one_line(summary, 400), subject=Subject(kind="Node", name=node), facts={"unit": unit or None},
+            evidence_ids=(evidence_id,),
+            cause=cause, weight=weight, began_at=since,
         )  # fmt: skip
 
 
@@ -152,6 +156,6 @@ def _unnoticed(manifest: Mapping[str, object]) -> bool:
     return not any(mapping(item).get("type") == "PodScheduled" for item in sequence(field(manifest, "status", "conditions")))
 
 
-def _age(world: World, seen: Seen[object]) -> timedelta:
-    created = instant_of(getattr(seen.value, "manifest", {}), "metadata", "creationTimestamp")
+def _age(world: World, seen: Seen[KubernetesObject]) -> timedelta:
+    created = instant_of(seen.value.manifest, "metadata", "creationTimestamp")
     return world.now - created if created else timedelta.max

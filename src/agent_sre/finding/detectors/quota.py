@@ -15,6 +15,7 @@ from agent_sre.finding.notices import Notice, notices
 from agent_sre.finding.quantities import amount
 from agent_sre.finding.weights import PROVED, QUOTA_FULL, REFUSED_BEFORE, STATED
 from agent_sre.finding.world import World, field, mapping, sequence, string
+from agent_sre.kit.text import one_line
 
 _REFUSED = re.compile(r"exceeded quota: ([^,]+), requested: (.+?), used: (.+?), limited: (.+)", re.DOTALL)
 _UNSPECIFIED = re.compile(r"failed quota: ([^:]+): must specify ([a-z.,-]+)")
@@ -67,8 +68,9 @@ class QuotaExceeded:
                 missing = _missing(world, namespace, of)
                 weight = PROVED if missing else QUOTA_FULL
                 lacks = f", and {missing} is missing" if missing else ""
+                told = f"the quota {seen.value.name} is used up: {used.get(resource)} of {hard.get(resource)} {resource}{lacks}"
                 yield Finding(
-                    detector=self.name, summary=f"the quota {seen.value.name} is used up: {used.get(resource)} of {hard.get(resource)} {resource}{lacks}",
+                    detector=self.name, summary=one_line(told, 300),
                     subject=Subject(kind="Namespace", name=namespace), facts={"quota": seen.value.name, "refused": missing or None},
                     evidence_ids=(seen.evidence_id,), cause=f"namespace_{of}_quota_exceeded", weight=weight,
                     against="" if missing else "Nothing was seen that the quota refused.",

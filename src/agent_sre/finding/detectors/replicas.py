@@ -12,6 +12,7 @@ from agent_sre.finding.finding import Finding
 from agent_sre.finding.notices import Notice, notices
 from agent_sre.finding.weights import LIKELY, POSSIBLE, PROVED, STATED, ZERO_BY_PLAN
 from agent_sre.finding.world import Seen, World, field, mapping, string
+from agent_sre.kit.text import one_line
 
 _TO_ZERO = re.compile(r"Scaled down replica set (\S+) (?:from [1-9][0-9]* )?to 0\b|delete Pod")
 
@@ -43,7 +44,7 @@ class Replicas:
             weight = ZERO_BY_PLAN
         ids = [seen.evidence_id, *([scaled.evidence_id] if scaled else []), *([applied.evidence_id] if applied else [])]
         return Finding(
-            detector=self.name, summary=told, subject=Subject(kind=kind, name=seen.value.name, namespace=seen.value.namespace),
+            detector=self.name, summary=one_line(told, 300), subject=Subject(kind=kind, name=seen.value.name, namespace=seen.value.namespace),
             facts={"replicas": should if isinstance(should, int) and should > 0 else None}, evidence_ids=tuple(dict.fromkeys(ids)),
             cause="deployment_zero_replicas", weight=weight, began_at=scaled.last_at if scaled else None,
             against="" if called else "No service sends to it: it may be switched off on purpose.",
@@ -68,9 +69,11 @@ class Replicas:
                 yield self._autoscaler(subject, seen, told, "autoscaler_blind", POSSIBLE, most)
 
     def _autoscaler(self, subject: Subject, seen: Seen[KubernetesObject], told: str, cause: str, weight: float, most: object) -> Finding:
+        since = instant_of(condition(seen.value, "ScalingLimited"), "lastTransitionTime")
         return Finding(
-            detector=self.name, summary=told, subject=subject, facts={"autoscaler": seen.value.name, "replicas": most if isinstance(most, int) else None},
-            evidence_ids=(seen.evidence_id,), cause=cause, weight=weight, began_at=instant_of(condition(seen.value, "ScalingLimited"), "lastTransitionTime"),
+            detector=self.name, summary=one_line(told, 300), subject=subject,
+            facts={"autoscaler": seen.value.name, "replicas": most if isinstance(most, int) else None},
+            evidence_ids=(seen.evidence_id,), cause=cause, weight=weight, began_at=since,
         )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from agent_sre.finding.notices import Notice, notices
 from agent_sre.finding.placement import BY_CONTROLLER, Place, attracts, places, requested, selects, taking_pods, untolerated, wanted_spec
 from agent_sre.finding.weights import LIKELY, POSSIBLE, PROVED, STATED
 from agent_sre.finding.world import Seen, World, field, mapping, sequence, string
+from agent_sre.kit.text import one_line
 
 _REASONS: Mapping[str, re.Pattern[str]] = {
     "unschedulable": re.compile(r"(\d+) node\(s\) were unschedulable"),
@@ -72,7 +73,7 @@ class Unscheduled:
                 told = f"{pod.name} waits for a node: {because}"
                 facts = {"pod": pod.name, **_facts(reason, spec, nodes)}
                 yield Finding(
-                    detector=self.name, summary=told, subject=subject, facts=facts,
+                    detector=self.name, summary=one_line(told, 400), subject=subject, facts=facts,
                     evidence_ids=tuple(dict.fromkeys((*pod.evidence_ids, *(node.evidence_id for node in nodes[:1])))),
                     cause=_CAUSES[reason], weight=weight, began_at=pod.since,
                 )  # fmt: skip
@@ -96,7 +97,8 @@ def _pending(world: World) -> Iterable[_Pending]:
         if message:
             yield _Pending(
                 namespace=seen.value.namespace, name=seen.value.name, manifest=seen.value.manifest, message=message,
-                evidence_ids=(found.evidence_id, seen.evidence_id) if found else (seen.evidence_id,), since=since or (found.first_at if found else None),
+                evidence_ids=(found.evidence_id, seen.evidence_id) if found else (seen.evidence_id,),
+                since=since or (found.first_at if found else None),
             )  # fmt: skip
 
 

@@ -1,0 +1,141 @@
+"""What a diagnosis tells beside its causes: the way from source to symptom, what was thought of and does not hold, what to look at next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from agent_sre.alert.subject import describe
+from agent_sre.evidence.evidence import EvidenceSet, KubernetesObject
+from agent_sre.evidence.kubernetes.objects import condition, container_states
+from agent_sre.finding.finding import Confidence, Finding, Hypothesis, object_name
+from agent_sre.finding.rank import seen_causes, set_aside
+from agent_sre.finding.world import World, field, sequence
+from agent_sre.incident.incident import Incident
+from agent_sre.kit.text import one_line
+
+MOST_CONSEQUENCES = 3
+MOST_RULED_OUT = 8
+_SENTENCE = 240
+
+_IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
+
+
+# From the source to the symptom
+
+
+def chain(incident: Incident, findings: Sequence[Finding], hypotheses: Sequence[Hypothesis]) -> tuple[str, ...]:
+    """A sentence per step with its evidence: the first cause, what follows from it, the alert. Empty where nothing was seen of the first cause."""
+    first = next(iter(hypotheses), None)
+    if first is None or not first.name or not first.supporting:
+        return ()
+    source = object_name(first.subject)
+    steps = [_cited(first.cause, first.supporting)]
+    told = {source}
+    for finding in sorted(_consequences(first, findings), key=lambda item: -item.weight):
+        name = object_name(finding.subject)
+        if name not in told and len(told) <= MOST_CONSEQUENCES:
+            told.add(name)
+            steps.append(_cited(finding.summary, finding.evidence_ids))
+    alert = incident.lead
+    steps.append(f"{one_line(alert.name, 80)} fired for {describe(alert.subject)}.")
+    return tuple(steps)
+
+
+def _consequences(first: Hypothesis, findings: Sequence[Finding]) -> Iterator[Finding]:
+    source = object_name(first.subject)
+    for finding in findings:
+        if finding.evidence_ids and object_name(finding.subject) != source and any(object_name(item) == source for item in finding.explained_by):
+            yield finding
+
+
+def _cited(sentence: str, evidence_ids: Sequence[str]) -> str:
+    text = one_line(sentence, _SENTENCE).rstrip(".")
+    return f"{text} {''.join(f'[{evidence_id}]' for evidence_id in evidence_ids[:3])}." if evidence_ids else f"{text}."
+
+
+# Ruled out
+
+
+def ruled_out(world: World, findings: Sequence[Finding], hypotheses: Sequence[Hypothesis]) -> tuple[Hypothesis, ...]:
+    """What does not hold and why, in `doubts`, with the evidence against it: consequences of other causes, then what was looked at and is well."""
+    aside = [_refuted(item) for item in seen_causes(findings) if set_aside(item)]
+    named = {item.name for item in (*hypotheses, *aside)}
+    return (*aside[: MOST_RULED_OUT // 2], *_well(world, named))[:MOST_RULED_OUT]
+
+
+def _refuted(item: Hypothesis) -> Hypothesis:
+    return Hypothesis(
+        id="", cause=item.cause, subject=item.subject, score=item.score, supporting=(), contradicting=item.supporting, name=item.name,
+        doubts=item.doubts, explained_by=item.explained_by,
+    )  # fmt: skip
+
+
+def _well(world: World, named: set[str]) -> Iterator[Hypothesis]:
+    """The usual suspects that every object of their kind speaks against. Only what was looked at can be well."""
+    for kind, causes, cause, is_well, words in _SUSPECTS:
+        seen = world.objects(kind)
+        if seen and not named & causes and all(is_well(item.value) for item in seen):
+            yield Hypothesis(
+                id="", cause=cause, subject=world.incident.subject, score=0.0, supporting=(),
+                contradicting=tuple(dict.fromkeys(item.evidence_id for item in seen))[:3], doubts=(f"{words} ({len(seen)} seen)",),
+            )  # fmt: skip
+
+
+def _placed(item: KubernetesObject) -> bool:
+    return bool(field(item.manifest, "spec", "nodeName")) or field(item.manifest, "status", "phase") in ("Succeeded", "Failed")
+
+
+def _pulled(item: KubernetesObject) -> bool:
+    return not any(state.reason in _IMAGE_REASONS for state in container_states(item))
+
+
+def _stays_up(item: KubernetesObject) -> bool:
+    return not any(state.restarts > 0 or state.reason == "CrashLoopBackOff" for state in container_states(item) if not state.initial)
+
+
+def _ready(item: KubernetesObject) -> bool:
+    return condition(item, "Ready").get("status") == "True" and not any(condition(item, kind).get("status") == "True" for kind in _PRESSURE)
+
+
+def _bound(item: KubernetesObject) -> bool:
+    return bool(field(item.manifest, "status", "phase") == "Bound")
+
+
+def _has_addresses(item: KubernetesObject) -> bool:
+    return any(sequence(part.get("addresses")) for part in sequence(item.manifest.get("subsets")) if isinstance(part, Mapping))
+
+
+_PRESSURE = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
+_OF_NODES = frozenset({"kubelet_unavailable", "containerd_unavailable", "node_disk_pressure", "node_memory_pressure", "node_pid_pressure"})
+_OF_PLACEMENT = frozenset({
+    "cpu_capacity_mismatch", "memory_capacity_mismatch", "node_affinity_mismatch", "node_selector_mismatch", "node_cordon_mismatch",
+    "pod_anti_affinity_conflict", "taint_toleration_mismatch", "kube_scheduler_unavailable",
+})  # fmt: skip
+_OF_IMAGES = frozenset({"image_registry_dns_failure", "incorrect_image_reference", "missing_image_pull_secret", "image_registry_unavailable"})
+
+_SUSPECTS: tuple[tuple[str, frozenset[str], str, Callable[[KubernetesObject], bool], str], ...] = (
+    ("Node", _OF_NODES, "A node is down or short of memory or disk", _ready, "every node is Ready and none reports pressure"),
+    ("Pod", _OF_PLACEMENT, "A pod finds no node", _placed, "every pod has its node"),
+    ("Pod", _OF_IMAGES, "An image cannot be pulled", _pulled, "no container waits for its image"),
+    ("Pod", frozenset({"oom_killed"}), "A container crashes or is killed", _stays_up, "no container was restarted"),
+    ("PersistentVolumeClaim", frozenset(), "A volume is missing", _bound, "every claim is bound"),
+    ("Endpoints", frozenset(), "A service has nobody to send to", _has_addresses, "every service has endpoints"),
+)
+"""(kind, causes that speak of it, in words, what is well, why)."""
+
+
+# Next
+
+
+def next_check(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis], confidence: Confidence) -> str:
+    """What would tell most where the cause is not sure: what tells the first causes apart, else the source that did not answer. Empty where it is."""
+    if confidence is Confidence.HIGH or not hypotheses:
+        return ""
+    first = hypotheses[0]
+    if first.check and first.supporting:
+        rival = next((item for item in hypotheses[1:2] if item.check and item.supporting and confidence is Confidence.LOW), None)
+        return f"For {first.id}: {first.check}" + (f" For {rival.id}: {rival.check}" if rival else "")
+    gap = next((gap for gap in evidence.gaps if gap.query.purpose), None)
+    if gap is not None:
+        return f"{one_line(gap.query.source, 60)} was not heard ({one_line(gap.detail or gap.reason, 200)}): {one_line(gap.query.purpose, 200)}"
+    return first.check
