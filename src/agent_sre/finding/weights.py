@@ -230,18 +230,7 @@ LEASES_LATE = 3.0
 CLOCK_OFFSET_SECONDS = 1.0
 """Certificates are made with minutes to spare, tokens and leases with seconds."""
 
-# Probes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probing:
-    """Probes: when patience is too short."""
-
-    impatient: timedelta = timedelta(seconds=12)
-    """From the start of a container to the first kill: most programs need longer on a busy node."""
-
-    very_impatient: timedelta = timedelta(seconds=5)
-    """Hardly any program is up that fast every time."""
+# Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
