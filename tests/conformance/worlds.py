@@ -69,7 +69,11 @@ LINES = (
     "Port 8080 was already in use", "java.lang.OutOfMemoryError: Java heap space", "permission denied", *HOSTILE[:10],
 )  # fmt: skip
 
-other_kinds = st.sampled_from([None, True, 0, -1, 10**30, 1.5, "", "x", "8080", [], {}, [None], ["x", 1], {"x": None}, {"": []}, [{}], [[]]])
+other_kinds: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, 0, -1, 10**30, 1.5, "", "x", "8080", [], {}, [None], ["x", 1], {"x": None}, {"": []}, [{}], [[]]]
+)
+    [None, True, 0, -1, 10**30, 1.5, "", "x", "8080", [], {}, [None], ["x", 1], {"x": None}, {"": []}, [{}], [[]]]
+)
 
 
 @st.composite

@@ -140,7 +140,7 @@ def test_hosts_outside_of_the_cluster_are_no_services() -> None:
 
 
 def test_a_sidecar_on_the_applications_port_is_a_conflict() -> None:
-    moved = {"annotations": {"proxy.istio.io/config": '{ "statusPort": 9000 }'}}
+    moved: dict[str, Any] = {"annotations": {"proxy.istio.io/config": '{ "statusPort": 9000 }'}}
     assert causes("sidecar_ports", *running("till", ready=False, **moved)) == [("app/till", "service_sidecar_port_conflict")]
     assert causes("sidecar_ports", *running("till", annotations={"proxy.istio.io/config": '{ "statusPort": 15020 }'})) == []
 
@@ -178,7 +178,7 @@ def test_a_client_that_is_ready_has_got_over_its_start_and_a_database_may_talk_t
 
 
 def test_a_name_server_of_its_own_explains_names_that_do_not_resolve() -> None:
-    own = {"dnsPolicy": "None", "dnsConfig": {"nameservers": ["192.0.2.200"]}}
+    own: dict[str, Any] = {"dnsPolicy": "None", "dnsConfig": {"nameservers": ["192.0.2.200"]}}
     silent = line("till", "lookup stock on 192.0.2.200:53: read udp 192.0.2.1:1->192.0.2.200:53: i/o timeout")
     assert causes("name_resolution", *running("till", ready=False, **own), silent) == [("app/till", "service_dns_resolution_failure")]
     assert causes("name_resolution", *running("till"), line("till", "lookup stock on 192.0.2.10:53: no such host")) == []

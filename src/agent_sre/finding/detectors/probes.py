@@ -147,7 +147,8 @@ def _probe(kind: str, spec: Mapping[str, Any]) -> _Probe | None:
         return _Probe(
             kind=kind, how=how,
             port=_port(handler.get("port"), spec), delay=_seconds(probe, "initialDelaySeconds", 0),
-            period=_seconds(probe, "periodSeconds", 10), timeout=_seconds(probe, "timeoutSeconds", 1), failures=_seconds(probe, "failureThreshold", 3),
+            period=_seconds(probe, "periodSeconds", 10), timeout=_seconds(probe, "timeoutSeconds", 1),
+            failures=_seconds(probe, "failureThreshold", 3),
         )  # fmt: skip
     return None
 
