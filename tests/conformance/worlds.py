@@ -72,8 +72,6 @@ LINES = (
 other_kinds: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, 0, -1, 10**30, 1.5, "", "x", "8080", [], {}, [None], ["x", 1], {"x": None}, {"": []}, [{}], [[]]]
 )
-    [None, True, 0, -1, 10**30, 1.5, "", "x", "8080", [], {}, [None], ["x", 1], {"x": None}, {"": []}, [{}], [[]]]
-)
 
 
 @st.composite
