@@ -15,6 +15,7 @@ from datetime import timedelta
 
 from agent_sre.evidence import metrics, off
 from agent_sre.evidence.evidence import Evidence, EvidenceSet, EvidenceSource, Gap, MetricSeries, Query
+from agent_sre.evidence.playbook import Playbook, prioritised
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.clock import Clock
 from agent_sre.kit.durations import readable
@@ -80,6 +81,7 @@ async def gather(
     circuits: Circuits | None = None,
     on_plan: Callable[[Sequence[Query | Gap]], None] | None = None,
     on_result: Callable[[Evidence | Gap], None] | None = None,
+    playbook: Playbook | None = None,
 ) -> EvidenceSet:
     """All that the sources answer within the deadline, in the order of their plans; ids E01, E02, … in that order too, gaps included.
 
@@ -97,7 +99,7 @@ async def gather(
             own = min((deadline_by_source or {}).get(source.name) or deadline, deadline)
             run = _Run(incident, clock, own, began_at + own.total_seconds(), circuits, on_result)
             places = asyncio.Semaphore(CONCURRENCY)
-            for question in _plan(source, incident, clock):
+            for question in _plan(source, incident, clock, playbook):
                 questions.append(_numbered(question, f"E{len(questions) + 1:02d}"))
                 tasks.append(asyncio.create_task(run.ask(source, questions[-1], places)))
         if on_plan is not None:  # no task has run yet: nothing was awaited
@@ -112,9 +114,11 @@ async def gather(
     )
 
 
-def planned(incident: Incident, sources: Sequence[EvidenceSource], clock: Clock) -> tuple[Query | Gap, ...]:
+def planned(
+    incident: Incident, sources: Sequence[EvidenceSource], clock: Clock, playbook: Playbook | None = None
+) -> tuple[Query | Gap, ...]:
     """What `gather` would ask, in its order and with its ids; asks nobody. A plan that fails is a Gap."""
-    questions = [question for source in sources for question in _plan(source, incident, clock)]
+    questions = [question for source in sources for question in _plan(source, incident, clock, playbook)]
     return tuple(_numbered(question, f"E{number:02d}") for number, question in enumerate(questions, 1))
 
 
@@ -185,10 +189,10 @@ def _finite(evidence: Evidence) -> Evidence:
     )
 
 
-def _plan(source: EvidenceSource, incident: Incident, clock: Clock) -> Sequence[Query | Gap]:
-    """The source's questions; a plan that fails is a question too, and stays open."""
+def _plan(source: EvidenceSource, incident: Incident, clock: Clock, playbook: Playbook | None) -> Sequence[Query | Gap]:
+    """The source's questions, those that the playbook names first; a plan that fails is a question too, and stays open."""
     try:
-        return source.plan(incident, clock.now())
+        return prioritised(source.plan(incident, clock.now()), playbook)
     except AgentSREError as error:
         query = Query(id="", source=source.name, kind="plan", expression="", purpose=f"what to ask {source.name}")
         return (Gap(query=query, reason=error.reason, detail=str(error)),)

@@ -27,6 +27,7 @@ from typing import Protocol
 
 from agent_sre.alert.alert import UNNAMED
 from agent_sre.alert.subject import Subject, describe, workload_of
+from agent_sre.evidence.evidence import Query
 from agent_sre.kit.errors import BadSetting
 from agent_sre.kit.text import one_line
 
@@ -95,6 +96,14 @@ class PlaybookStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlaybookLook:
+    """One thing worth looking at first, and why."""
+
+    look: str  # one of LOOKS
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Playbook:
     """What an expert knows about one kind of alert before looking."""
 
@@ -107,6 +116,49 @@ class Playbook:
     causes: tuple[PlaybookCause, ...]
     queries: tuple[PlaybookQuery, ...]
     steps: tuple[PlaybookStep, ...]
+    evidence: tuple[PlaybookLook, ...] = ()  # what to fetch, most telling first
+
+
+def _asked_of(source: str, *kinds: str) -> dict[str, tuple[tuple[str, str], ...]]:
+    return {kind: ((source, kind),) for kind in kinds}
+
+
+LOOKS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    **_asked_of(
+        "prometheus", "value", "threshold", "active", "rule", "up", "targets", "siblings", "workload", "latency", "traffic", "errors", "saturation",
+        "cpu", "memory", "network", "dependencies",
+    ),
+    **_asked_of(
+        "kubernetes", "pods", "events", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs", "nodes", "services", "endpoints",
+        "persistentvolumeclaims", "persistentvolumes", "resourcequotas", "horizontalpodautoscalers", "poddisruptionbudgets", "certificates",
+    ),
+    **_asked_of("history", "related", "recurrence"),
+    "logs": (("kubernetes", "logs"), ("loki", "patterns")),
+    "errors_logged": (("loki", "errors"), ("kubernetes", "logs")),
+    "changes": (("prometheus", "changes"), ("kubernetes", "replicasets"), ("kubernetes", "controllerrevisions"), ("kubernetes", "configmaps")),
+    "alertmanager": (("alertmanager", "firing"), ("alertmanager", "silences")),
+}  # fmt: skip
+"""What a playbook may ask to look at, and which questions of which source (source, kind of query) that is."""
+
+
+def prioritised(queries: Sequence[Query], playbook: Playbook | None) -> tuple[Query, ...]:
+    """The questions of one source in the order in which the playbook wants them: those that it names first, with its reason in their purpose.
+
+    What it does not name stays in the source's own order, behind. Nothing is added or left out.
+    """
+    if playbook is None or not playbook.evidence:
+        return tuple(queries)
+    place: dict[tuple[str, str], tuple[int, str]] = {}
+    for number, item in enumerate(playbook.evidence):
+        for asked in LOOKS.get(item.look, ()):
+            place.setdefault(asked, (number, item.why))
+    last = (len(playbook.evidence), "")
+    ordered = sorted(queries, key=lambda query: place.get((query.source, query.kind), last)[0])
+    return tuple(_with_reason(query, place.get((query.source, query.kind), last)[1]) for query in ordered)
+
+
+def _with_reason(query: Query, why: str) -> Query:
+    return replace(query, purpose=f"{query.purpose} (the playbook: {why})") if why else query
 
 
 # Finding a playbook
@@ -439,7 +491,7 @@ def _parse(file: str, text: str) -> Iterator[Playbook]:
 
 
 def _playbook(table: _Table) -> Playbook:
-    table.none_but("name", "title", "alerts", "patterns", "meaning", "impact", "causes", "queries", "steps")
+    table.none_but("name", "title", "alerts", "patterns", "meaning", "impact", "evidence", "causes", "queries", "steps")
     playbook = Playbook(
         name=table.text("name"),
         title=table.template("title", "text", always=True),
@@ -450,12 +502,18 @@ def _playbook(table: _Table) -> Playbook:
         causes=tuple(_cause(item) for item in table.tables("causes")),
         queries=tuple(_query(item) for item in table.tables("queries", may_miss=True)),
         steps=tuple(_step(item) for item in table.tables("steps")),
+        evidence=tuple(_look(item) for item in table.tables("evidence", may_miss=True)),
     )
     if not _SLUG.fullmatch(playbook.name):
         raise table.wrong("name", 'is not a slug; write small letters, digits and dashes, like "pod-crash-looping"')
     if not playbook.alerts and not playbook.patterns and playbook.name != GENERIC:
         raise table.wrong("alerts", "is missing, and so is patterns: no alert would ever find this playbook")
     return playbook
+
+
+def _look(table: _Table) -> PlaybookLook:
+    table.none_but("look", "why")
+    return PlaybookLook(look=table.one_of("look", tuple(LOOKS)), why=table.text("why"))
 
 
 def _cause(table: _Table) -> PlaybookCause:
