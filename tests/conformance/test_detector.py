@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from agent_sre.finding.finding import Finding
 from agent_sre.finding.world import World
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.values import from_json, to_json
+from conformance import worlds
 from evidence.builders import NOW, an_alert, an_incident
 from fakes.hostile import HOSTILE, HOSTILE_MARKDOWN
 
@@ -26,7 +28,8 @@ DOCS = Path(__file__).parents[2] / "docs" / "reference" / "detectors.md"
 
 KINDS = (
     ("prometheus", "value"), ("prometheus", "threshold"), ("prometheus", "active"), ("prometheus", "rule"), ("prometheus", "up"),
-    ("prometheus", "targets"), ("history", "recurrence"), ("history", "related"), ("alert", "alert"), ("alert", "members"),
+    ("prometheus", "targets"), ("prometheus", "series"), ("kubernetes", "pods"), ("kubernetes", "manifests"), ("kubernetes", "logs"),
+    ("bundle", "units"), ("bundle", "anomalies"), ("history", "recurrence"), ("history", "related"), ("alert", "alert"), ("alert", "members"),
 )  # fmt: skip
 FACTS = ("value", "absent", "active", "rule", "up", "target", "recurrence", "related", "nearness", "counts", "warning")
 NAMES = (
@@ -65,6 +68,25 @@ def answers(draw: st.DrawFn) -> Evidence:
 
 
 @st.composite
+def clusters(draw: st.DrawFn) -> EvidenceSet:
+    """A cluster's objects, logs, changes, edges and curves, of which anything may be of another kind than it should be."""
+    parts = [
+        ("kubernetes", "pods", worlds.objects()), ("kubernetes", "manifests", worlds.objects()), ("kubernetes", "logs", worlds.log_patterns),
+        ("kubernetes", "changes", worlds.changes), ("prometheus", "edges", worlds.dependencies), ("prometheus", "series", worlds.named_curves),
+        ("bundle", "anomalies", facts), ("bundle", "units", facts),
+    ]  # fmt: skip
+    return EvidenceSet(items=tuple(_answer(f"E{place:02d}", *part, draw) for place, part in enumerate(parts, 1)))
+
+
+def _answer(evidence_id: str, source: str, kind: str, data: st.SearchStrategy[Any], draw: st.DrawFn) -> Evidence:
+    return Evidence(
+        id=evidence_id, query=Query(id=evidence_id, source=source, kind=kind, expression="x", purpose="x"),
+        subject=Subject(kind="Namespace", name="shop"),
+        data=tuple(draw(st.lists(data, max_size=8))), summary="x", collected_at=NOW, took=timedelta(0),
+    )  # fmt: skip
+
+
+@st.composite
 def incidents(draw: st.DrawFn) -> Incident:
     labels = st.dictionaries(st.sampled_from(["namespace", "pod", "node", "job", "instance", "deployment"]), words, max_size=4)
     members = [
@@ -74,7 +96,7 @@ def incidents(draw: st.DrawFn) -> Incident:
     return an_incident(*members)
 
 
-evidence_sets = st.builds(lambda items: EvidenceSet(items=tuple(items)), st.lists(answers(), max_size=6))
+evidence_sets = st.one_of(st.builds(lambda items: EvidenceSet(items=tuple(items)), st.lists(answers(), max_size=6)), clusters())
 
 
 def test_the_registry_s_keys_are_the_detectors_names() -> None:

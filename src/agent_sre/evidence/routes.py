@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 MAX_ROUTES = 100
@@ -18,7 +19,8 @@ _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
 _PATH = r"/[A-Za-z0-9_./*{}-]{0,200}"
 _ITEM = re.compile(r"^\s*-\s+(?:id|name|match|path)\s*:", re.MULTILINE)
 _TARGET = re.compile(
-    rf"\b(?:uri|url|serviceId|service|cluster|host|backend|upstream)\s*:\s*[\"']?(?:[a-z]{{2,8}}://)?(?:\$\{{[A-Za-z0-9_.-]{{1,100}}:)?({_HOST})\}}?(?::(\d{{2,5}}))?"
+    r"\b(?:uri|url|serviceId|service|cluster|host|backend|upstream)\s*:\s*[\"']?(?:[a-z]{2,8}://)?(?:\$\{[A-Za-z0-9_.-]{1,100}:)?"
+    rf"({_HOST})\}}?(?::(\d{{2,5}}))?"
 )
 _PREDICATE = re.compile(rf"\b(?:Path\s*=\s*|(?:path|prefix|pathPrefix)\s*:\s*[\"']?)({_PATH})")
 _LOCATION = re.compile(
@@ -42,7 +44,7 @@ def _routes(text: str) -> Iterator[tuple[str, str, str]]:
     for location in _LOCATION.finditer(text):
         yield _plain(location[1]), location[2], location[3] or ""
     starts = [match.start() for match in _ITEM.finditer(text)]
-    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+    for start, end in pairwise([*starts, len(text)]):
         item = text[start : min(end, start + 4_000)]
         path, target = _PREDICATE.search(item), _TARGET.search(item)
         if path and target:

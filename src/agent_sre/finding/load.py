@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent_sre.evidence.kubernetes.objects import text_of
+from agent_sre.finding import wiring
 from agent_sre.finding.weights import LOAD
 from agent_sre.finding.world import Curve, World
 
@@ -141,6 +142,46 @@ def slow_nodes(world: World, seen: Mapping[str, Measured]) -> dict[str, tuple[st
         healthy = [name for name in others if name not in slow]
         if len(ill) >= LOAD.crowd_least and len(ill) >= LOAD.crowd_share * len(names) and len(healthy) * 2 >= len(others) > 0:
             found[node] = ill
+    return found
+
+
+def split_slowness(world: World, seen: Mapping[str, Measured]) -> dict[str, tuple[str, ...]]:
+    """Nodes whose network alone explains several slow workloads that do not wait for each other, and which those are.
+
+    A latency that callers see grows where a call goes from one node to another. So every source of slowness, a slow workload that calls no slow
+    one, must be called across the border of the node. Between two nodes that only call each other, the one with more of the sources is it.
+    """
+    calls, nodes = calls_of_workloads(world), nodes_of_workloads(world)
+    slow = {name for name, item in seen.items() if slowness(item) is not None}
+    sources = sorted(name for name in slow if not calls.get(name, set()) & slow and len(nodes.get(name, ())) == 1)
+    if len(sources) < LOAD.sources_least or not calls:
+        return {}
+    callers: dict[str, set[str]] = {}
+    for caller, called in calls.items():
+        for name in called:
+            callers.setdefault(name, set()).add(caller)
+    found: dict[str, int] = {}
+    for node in sorted({node for there in nodes.values() for node in there}):
+        across = [
+            name
+            for name in sources
+            if any((nodes[name] == {node}) != (node in nodes.get(caller, set())) and nodes.get(caller) for caller in callers.get(name, ()))
+        ]
+        if len(across) == len(sources):
+            found[node] = sum(nodes[name] == {node} for name in sources)
+    best = max(found, key=lambda node: found[node], default="")
+    return {best: tuple(sources)} if best and found[best] else {}
+
+
+def calls_of_workloads(world: World) -> dict[str, set[str]]:
+    """Who calls whom, by the edges that were measured and by the addresses in the environment of workloads."""
+    found: dict[str, set[str]] = {}
+    for seen in world.dependencies:
+        found.setdefault(seen.value.source, set()).add(seen.value.destination)
+    for workload in wiring.workloads(world):
+        called = {address.service for address in wiring.addresses_of(workload.value) if address.in_cluster}
+        if called:
+            found.setdefault(workload.value.name, set()).update(called)
     return found
 
 

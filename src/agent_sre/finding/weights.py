@@ -120,6 +120,7 @@ class Wiring:
     not_found_at_gateway: float = 0.6  # a healthy service and 404 for its paths; a client may ask for a wrong path
     address_refuted: float = 0.9  # nothing is called that, and the caller's log says so
     address_unconfirmed: float = 0.12  # many variables name what never existed and nobody uses
+    address_outside_refuted: float = 0.75  # the log says so; the other side may be down
     address_like_another: float = 0.65  # quiet, but one letter from a Service that is there
     address_port_refuted: float = 0.88  # the Service is there but not on that port, and the caller's log says so
     address_port_unconfirmed: float = 0.7  # quiet, or in logs that we do not have
@@ -175,6 +176,7 @@ class Load:
     cpu_rise_throttled: float = 1.7  # times the usual, where throttling began at the same time
     retransmitted_least: float = 3.0  # segments per second; below that, connections end untidily
     retransmitted_rise: float = 5.0  # times the usual
+    sources_least: int = 2  # slow workloads that do not wait for each other: one would be its own trouble
     crowd_least: int = 3  # slow workloads of one node; two may call each other
     crowd_share: float = 0.95  # of those measured on the node: one quick workload among them, and the node's network is well
     node_loss: float = 0.9  # nothing else makes a node send again

@@ -34,12 +34,13 @@ class Addresses:
         agreed = _agreed([address for _, addresses in callers for address in addresses])
         for seen, addresses in callers:
             for address in addresses:
-                if not address.in_cluster or address.service in _LOCAL:
-                    continue
-                if not any(namespace == address.namespace for namespace, _ in services):
-                    continue  # a namespace that nobody looked at
-                service = services.get((address.namespace, address.service))
                 said = errors.get(seen.value.name, [])
+                if address.service in _LOCAL:
+                    continue
+                if not address.in_cluster or not any(namespace == address.namespace for namespace, _ in services):
+                    yield from self._elsewhere(seen, address, said, services)
+                    continue
+                service = services.get((address.namespace, address.service))
                 if service is None:
                     yield from self._missing(world, seen, address, said, [name for namespace, name in services if namespace == address.namespace])
                 else:
@@ -65,6 +66,20 @@ class Addresses:
             seen, address, weight, summary, said, (),
             "" if said else "No line of its log complains: the address may never be used.",
         )  # fmt: skip
+
+    def _elsewhere(
+        self, seen: Seen[KubernetesObject], address: Address, errors: Sequence[PeerError], services: Mapping[tuple[str, str], Seen[KubernetesObject]]
+    ) -> Iterator[Finding]:
+        """A host that nobody looked at: outside of the cluster, or in another namespace. A log, or a Service of that very name here, speaks against it."""
+        said = [error for error in errors if error.host.lower() == address.host.lower()]
+        here = services.get((seen.value.namespace, address.service)) if address.in_cluster else None
+        if not said and here is None:
+            return
+        weight = WIRING.address_outside_refuted if said else WIRING.address_like_another
+        hint = f"; there is {address.service} in {seen.value.namespace}" if here is not None else ""
+        confirmed = "; its log says that it does not get there" if said else ""
+        summary = f"{seen.value.name} is to find {address.host} by {address.variable}{hint}{confirmed}"
+        yield self._finding(seen, address, weight, summary, said, (here.evidence_id,) if here else (), "Nobody looked at what is there.")
 
     def _port(
         self, seen: Seen[KubernetesObject], address: Address, service: Seen[KubernetesObject], errors: Sequence[PeerError], agreed: Mapping[str, int]

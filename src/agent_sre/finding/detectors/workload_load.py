@@ -13,7 +13,7 @@ from agent_sre.alert.subject import Subject
 from agent_sre.evidence.kubernetes import objects as k8s
 from agent_sre.finding import wiring
 from agent_sre.finding.finding import Finding
-from agent_sre.finding.load import Measured, lossy_nodes, measured, ratio, slow_nodes, slowness
+from agent_sre.finding.load import Measured, lossy_nodes, measured, ratio, slow_nodes, slowness, split_slowness
 from agent_sre.finding.weights import LOAD
 from agent_sre.finding.world import World
 
@@ -33,7 +33,7 @@ class WorkloadLoad:
             ((score, name) for name, item in seen.items() if (score := slowness(item, entrance=name in entrances)) is not None), reverse=True
         )
         lossy = lossy_nodes(world, seen)
-        crowds = slow_nodes(world, seen)
+        crowds = slow_nodes(world, seen) or split_slowness(world, seen)
         # Work makes some calls slow; a delay makes all of them slow, and by far more.
         waits = any(ratio(seen[name]) >= LOAD.waiting_ratio for _, name in slow)
         for name in sorted(busy, key=lambda name: -_rise(seen[name].values["cpu"])):
