@@ -35,7 +35,7 @@ def diagnose(incident: Incident, evidence: EvidenceSet, playbook: Playbook) -> D
         confidence=confidence,
         confidence_reason=reason,
         ruled_out=ruled_out(world, findings, hypotheses),
-        chain=chain(incident, findings, hypotheses),
+        chain=chain(world, findings, hypotheses),
         next_check=next_check(evidence, hypotheses, confidence),
     )
 

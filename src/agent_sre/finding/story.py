@@ -9,8 +9,8 @@ from agent_sre.evidence.evidence import EvidenceSet, KubernetesObject
 from agent_sre.evidence.kubernetes.objects import condition, container_states
 from agent_sre.finding.finding import Confidence, Finding, Hypothesis, object_name
 from agent_sre.finding.rank import seen_causes, set_aside
+from agent_sre.finding.weights import INCONCLUSIVE
 from agent_sre.finding.world import World, field, sequence
-from agent_sre.incident.incident import Incident
 from agent_sre.kit.text import one_line
 
 MOST_CONSEQUENCES = 3
@@ -23,7 +23,7 @@ _IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageNam
 # From the source to the symptom
 
 
-def chain(incident: Incident, findings: Sequence[Finding], hypotheses: Sequence[Hypothesis]) -> tuple[str, ...]:
+def chain(world: World, findings: Sequence[Finding], hypotheses: Sequence[Hypothesis]) -> tuple[str, ...]:
     """A sentence per step with its evidence: the first cause, what follows from it, the alert. Empty where nothing was seen of the first cause."""
     first = next(iter(hypotheses), None)
     if first is None or not first.name or not first.supporting:
@@ -33,10 +33,11 @@ def chain(incident: Incident, findings: Sequence[Finding], hypotheses: Sequence[
     told = {source}
     for finding in sorted(_consequences(first, findings), key=lambda item: -item.weight):
         name = object_name(finding.subject)
-        if name not in told and len(told) <= MOST_CONSEQUENCES:
+        if finding.weight >= INCONCLUSIVE and name not in told and len(told) <= MOST_CONSEQUENCES:
             told.add(name)
             steps.append(_cited(finding.summary, finding.evidence_ids))
-    alert = incident.lead
+    steps += _victims(world, first, told)
+    alert = world.incident.lead
     steps.append(f"{one_line(alert.name, 80)} fired for {describe(alert.subject)}.")
     return tuple(steps)
 
@@ -46,6 +47,21 @@ def _consequences(first: Hypothesis, findings: Sequence[Finding]) -> Iterator[Fi
     for finding in findings:
         if finding.evidence_ids and object_name(finding.subject) != source and any(object_name(item) == source for item in finding.explained_by):
             yield finding
+
+
+def _victims(world: World, first: Hypothesis, told: set[str]) -> Iterator[str]:
+    """Who has too few pods because of it: those with pods on an ill node, or the workload itself."""
+    here: dict[str, str] = {}
+    for (namespace, name), pods in world.pods_by_workload.items():
+        subject = world.workload("Pod", namespace, pods[0].value.name)
+        ill = [seen for seen in pods if condition(seen.value, "Ready").get("status") != "True"]
+        on_node = first.subject.kind == "Node" and any(field(seen.value.manifest, "spec", "nodeName") == first.subject.name for seen in ill)
+        itself = (subject.name, subject.namespace) == (first.subject.name, first.subject.namespace)
+        if ill and (itself or (on_node and object_name(subject) not in told)):
+            here[name] = ill[0].evidence_id
+    if here:
+        names = ", ".join(list(here)[:MOST_CONSEQUENCES]) + (f" and {len(here) - MOST_CONSEQUENCES} more" if len(here) > MOST_CONSEQUENCES else "")
+        yield _cited(f"Pods of {names} are not ready", tuple(dict.fromkeys(here.values())))
 
 
 def _cited(sentence: str, evidence_ids: Sequence[str]) -> str:

@@ -219,3 +219,11 @@ class Probing:
 
     very_impatient: timedelta = timedelta(seconds=5)
     """Hardly any program is up that fast every time."""
+
+# Control plane
+
+LEASES_LATE = 3.0
+"""Times its duration that a lease is old: the holder retries every two seconds, so this is no hiccup. Whoever waits would have taken it."""
+
+CLOCK_OFFSET_SECONDS = 1.0
+"""Certificates are made with minutes to spare, tokens and leases with seconds."""

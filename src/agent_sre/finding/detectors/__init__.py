@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agent_sre.finding.detectors.addresses import Addresses
+from agent_sre.finding.detectors.control_plane import ControlPlane
 from agent_sre.finding.detectors.data_stores import DataStores
 from agent_sre.finding.detectors.endings import Endings
 from agent_sre.finding.detectors.image_pull import ImagePull
@@ -56,6 +57,7 @@ DETECTORS: Mapping[str, Detector] = {
     "related": Related(),
     "recurrence": Recurrence(),
     "node_component": NodeComponent(),
+    "control_plane": ControlPlane(),
     "node_network": NodeNetwork(),
     "unscheduled": Unscheduled(),
     "quota_exceeded": QuotaExceeded(),

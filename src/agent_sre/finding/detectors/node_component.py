@@ -14,7 +14,7 @@ from agent_sre.alert.subject import Subject
 from agent_sre.evidence.evidence import KubernetesObject
 from agent_sre.evidence.kubernetes.objects import container_states, instant_of
 from agent_sre.finding.finding import Finding
-from agent_sre.finding.notices import notices
+from agent_sre.finding.notices import complaints, notices
 from agent_sre.finding.placement import places
 from agent_sre.finding.weights import DISABLED_UNIT, HEARTBEAT_LOST, LIKELY, POSSIBLE, PROVED, STATED, UNSCHEDULED_IN_SILENCE
 from agent_sre.finding.world import Seen, World, field, mapping, sequence, string
@@ -100,7 +100,7 @@ class NodeComponent:
 
     def _sockets(self, world: World) -> Iterator[Finding]:
         told: set[str] = set()
-        for notice in notices(world):
+        for notice in complaints(world):
             if not _SOCKET.search(notice.message):
                 continue
             pod = world.object("Pod", notice.namespace, notice.name) if notice.kind == "Pod" else None

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from agent_sre.alert.subject import Subject
+from agent_sre.evidence.evidence import KubernetesObject
 from agent_sre.evidence.kubernetes.objects import instant_of
 from agent_sre.finding.finding import Finding
-from agent_sre.finding.notices import Notice, notices
+from agent_sre.finding.notices import Notice, complaints, notices
 from agent_sre.finding.quantities import amount
 from agent_sre.finding.weights import PROVED, QUOTA_FULL, REFUSED_BEFORE, STATED
 from agent_sre.finding.world import World, field, mapping, sequence, string
@@ -36,7 +38,7 @@ class QuotaExceeded:
         return found.values()
 
     def _refused(self, world: World) -> Iterator[Finding]:
-        for notice in (*notices(world), *_failures(world)):
+        for notice in (*complaints(world), *_failures(world)):
             refused = _REFUSED.search(notice.message)
             unspecified = _UNSPECIFIED.search(notice.message) if refused is None else None
             if refused is not None:
@@ -63,12 +65,15 @@ class QuotaExceeded:
             used = mapping(field(manifest, "status", "used"))
             for resource in hard:
                 of, most, now = _field_of(str(resource)), amount(hard.get(resource)), amount(used.get(resource))
-                if of is None or most is None or now is None or now < most:
+                if of is None or most is None or now is None:
                     continue
-                missing = _missing(world, namespace, of)
+                missing, asks = _missing(world, namespace, of, str(resource))
+                # full, or too little is left for what is missing
+                if now < most and not (missing and asks is not None and now + asks > most):
+                    continue
                 weight = PROVED if missing else QUOTA_FULL
                 lacks = f", and {missing} is missing" if missing else ""
-                told = f"the quota {seen.value.name} is used up: {used.get(resource)} of {hard.get(resource)} {resource}{lacks}"
+                told = f"of the quota {seen.value.name} {used.get(resource)} of {hard.get(resource)} {resource} are used{lacks}"
                 yield Finding(
                     detector=self.name, summary=one_line(told, 300),
                     subject=Subject(kind="Namespace", name=namespace), facts={"quota": seen.value.name, "refused": missing or None},
@@ -122,19 +127,53 @@ def _still_missing(world: World, notice: Notice) -> bool:
     return not isinstance(wanted, int) or not isinstance(there, int) or there < wanted
 
 
-_KINDS: Mapping[str, str] = {"service": "Service", "storage": "PersistentVolumeClaim"}
+_APPLIED_KINDS: Mapping[str, str] = {"service": "Service", "storage": "PersistentVolumeClaim"}
 
 
-def _missing(world: World, namespace: str, of: str) -> str:
-    """The name of something that should be in the namespace and is not, of the kind that this quota counts; empty: nothing."""
-    kind = _KINDS.get(of)
-    if kind is not None:
-        applied = (seen.value for seen in world.applied if seen.value.kind == kind and seen.value.namespace in (namespace, ""))
-        there = {seen.value.name for seen in world.objects(kind, namespace)}
-        return next((item.name for item in applied if there and item.name not in there), "")
-    for workload in ("Deployment", "StatefulSet"):
-        for seen in world.objects(workload, namespace):
+def _missing(world: World, namespace: str, of: str, resource: str) -> tuple[str, float | None]:
+    """Something that should be in the namespace and is not, of the kind that this quota counts, and how much it asks for. Empty: nothing."""
+    if of == "service":
+        there = {seen.value.name for seen in world.objects("Service", namespace)}
+        return next(((item.name, 1.0) for item in _applied(world, "Service", namespace) if there and item.name not in there), ("", None))
+    if of == "storage":
+        return _missing_claim(world, namespace, resource)
+    for kind in ("Deployment", "StatefulSet"):
+        for seen in world.objects(kind, namespace):
             wanted, made = field(seen.value.manifest, "spec", "replicas"), field(seen.value.manifest, "status", "replicas")
             if isinstance(wanted, int) and isinstance(made, int) and made < wanted:
-                return seen.value.name
-    return ""
+                return seen.value.name, _request(field(seen.value.manifest, "spec", "template", "spec"), resource)
+    return "", None
+
+
+def _missing_claim(world: World, namespace: str, resource: str) -> tuple[str, float | None]:
+    there = {seen.value.name for seen in world.objects("PersistentVolumeClaim", namespace)}
+    applied = {item.name: item for item in _applied(world, "PersistentVolumeClaim", namespace)}
+    mounted = [
+        string(field(mapping(volume), "persistentVolumeClaim", "claimName"))
+        for seen in world.objects("Pod", namespace)
+        for volume in sequence(field(seen.value.manifest, "spec", "volumes"))
+    ]
+    said = [notice.message for notice in notices(world, "FailedScheduling", "FailedMount") if "persistentvolumeclaim" in notice.message]
+    for name in dict.fromkeys((*filter(None, mounted), *applied)):
+        # without a look at the claims only what the scheduler says tells that one is not there
+        if name not in there and (there or any(f'"{name}" not found' in message for message in said)):
+            claim = applied.get(name)
+            size = amount(field(claim.manifest, "spec", "resources", "requests", "storage")) if claim else None
+            return name, 1.0 if "persistentvolumeclaims" in resource else size
+    return "", None
+
+
+def _applied(world: World, kind: str, namespace: str) -> Iterator[KubernetesObject]:
+    return (seen.value for seen in world.applied if seen.value.kind == kind and seen.value.namespace in (namespace, ""))
+
+
+def _request(spec: Any, resource: str) -> float | None:
+    """What one more pod asks for of a quota's resource."""
+    if resource in ("pods", "count/pods"):
+        return 1.0
+    part, _, name = resource.rpartition(".")
+    total = 0.0
+    for item in sequence(field(mapping(spec), "containers")):
+        resources = mapping(mapping(item).get("resources"))
+        total += amount(mapping(resources.get(part or "requests")).get(name)) or 0.0
+    return total or None
