@@ -149,7 +149,8 @@ def split_slowness(world: World, seen: Mapping[str, Measured]) -> dict[str, tupl
     """Nodes whose network alone explains several slow workloads that do not wait for each other, and which those are.
 
     A latency that callers see grows where a call goes from one node to another. So every source of slowness, a slow workload that calls no slow
-    one, must be called across the border of the node. Between two nodes that only call each other, the one with more of the sources is it.
+    one, must be called across the border of the node. Of two nodes that call each other the one that sends more again comes first, then the one
+    with more of the sources: both directions of a connection feel the delay alike.
     """
     calls, nodes = calls_of_workloads(world), nodes_of_workloads(world)
     slow = {name for name, item in seen.items() if slowness(item) is not None}
@@ -160,7 +161,7 @@ def split_slowness(world: World, seen: Mapping[str, Measured]) -> dict[str, tupl
     for caller, called in calls.items():
         for name in called:
             callers.setdefault(name, set()).add(caller)
-    found: dict[str, int] = {}
+    found: dict[str, tuple[float, int]] = {}
     for node in sorted({node for there in nodes.values() for node in there}):
         across = [
             name
@@ -168,9 +169,13 @@ def split_slowness(world: World, seen: Mapping[str, Measured]) -> dict[str, tupl
             if any((nodes[name] == {node}) != (node in nodes.get(caller, set())) and nodes.get(caller) for caller in callers.get(name, ()))
         ]
         if len(across) == len(sources):
-            found[node] = sum(nodes[name] == {node} for name in sources)
-    best = max(found, key=lambda node: found[node], default="")
-    return {best: tuple(sources)} if best and found[best] else {}
+            found[node] = (_sent_again(seen.get(node)), sum(nodes[name] == {node} for name in sources))
+    return {node: tuple(sources) for node in sorted(found, key=lambda node: found[node], reverse=True)[:2]}
+
+
+def _sent_again(item: Measured | None) -> float:
+    before, after = item.values.get("retransmitted", (0.0, 0.0)) if item is not None else (0.0, 0.0)
+    return round(after - before) if after >= LOAD.retransmitted_rise * before else 0.0
 
 
 def calls_of_workloads(world: World) -> dict[str, set[str]]:

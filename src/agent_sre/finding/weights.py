@@ -181,6 +181,7 @@ class Load:
     crowd_share: float = 0.95  # of those measured on the node: one quick workload among them, and the node's network is well
     node_loss: float = 0.9  # nothing else makes a node send again
     node_delay: float = 0.8  # all slow here, most quick elsewhere
+    node_delay_unclear: float = 0.65  # two nodes call each other, and either's network would do that
     throttled_newly: float = 0.3  # per second more than before
     waiting_ratio: float = 20.0  # times the usual median latency: no CPU does that alone
     less_likely: float = 0.4  # times the weight, where the other reading of the same curves fits better

@@ -70,7 +70,7 @@ class Addresses:
     def _elsewhere(
         self, seen: Seen[KubernetesObject], address: Address, errors: Sequence[PeerError], services: Mapping[tuple[str, str], Seen[KubernetesObject]]
     ) -> Iterator[Finding]:
-        """A host that nobody looked at: outside of the cluster, or in another namespace. A log, or a Service of that very name here, speaks against it."""
+        """A host that nobody looked at. A log speaks against it, or a Service of that very name in the workload's own namespace."""
         said = [error for error in errors if error.host.lower() == address.host.lower()]
         here = services.get((seen.value.namespace, address.service)) if address.in_cluster else None
         if not said and here is None:

@@ -35,20 +35,14 @@ class NodeNetwork:
                 summary += ", and half of the calls there take far longer than they did"
                 yield self._finding(node, "node_network_delay", LOAD.node_delay * share * delay, summary, facts, seen[node].evidence_ids)
         crowds = slow_nodes(world, seen) or split_slowness(world, seen)
-        for node, ill in crowds.items():
+        for place, (node, ill) in enumerate(crowds.items()):
             if node in lossy:
                 continue
             summary = f"{', '.join(ill[:5])} became slow together; what they share is the way to and from {node}"
             ids = [evidence_id for name in ill for evidence_id in seen[name].evidence_ids]
-            yield self._finding(
-                node,
-                "node_network_delay",
-                LOAD.node_delay,
-                summary,
-                {"slow": len(ill)},
-                ids,
-                "One slow workload that was not measured may be what they share.",
-            )
+            weight = LOAD.node_delay if len(crowds) == 1 else LOAD.node_delay_unclear / (place + 1)
+            against = "One slow workload that was not measured may be what they share."
+            yield self._finding(node, "node_network_delay", weight, summary, {"slow": len(ill)}, ids, against)
 
     def _finding(
         self, node: str, cause: str, weight: float, summary: str, facts: Mapping[str, float], ids: Iterable[str],
