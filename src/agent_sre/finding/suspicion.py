@@ -22,7 +22,7 @@ from agent_sre.alert.subject import Subject
 from agent_sre.evidence import numbers
 from agent_sre.evidence.evidence import Change, LogPattern
 from agent_sre.finding.services import CLIENT, FLOORS, NETWORK_TIME, SYSCALLS, Movement, Services
-from agent_sre.finding.statistics import FEWEST_BEFORE, LEAD_SECONDS, MOST, NOISE_QUANTILE, compress, median, quantile
+from agent_sre.finding.statistics import FEWEST_BEFORE, FINEST_STEP, LEAD_SECONDS, MOST, NOISE_QUANTILE, compress, median, quantile, shift
 from agent_sre.finding.weights import SERVICES as W
 from agent_sre.finding.world import Curve, Seen, World
 
@@ -256,7 +256,8 @@ def edges(services: Services) -> Iterator[Clue]:
         outside = _excess(slow)
         share = max(0.0, 1 - max(inside, 0.0) / outside) if outside > 0 else 0.0
         strength = slow.rise * share if share > W.gap_share else 0.0
-        gaps[edge] = (min([strength, *between]), slow)
+        strength = max(min([strength, *between]), _lost_between(services, made, answered))
+        gaps[edge] = (strength, slow)
     by_service: dict[str, list[tuple[float, Movement]]] = defaultdict(list)
     for (source, name), gap in gaps.items():
         by_service[name].append((gap[0], gap[1]))
@@ -266,6 +267,27 @@ def edges(services: Services) -> Iterator[Clue]:
         mean = sum(pair[0] for pair in lost) / len(lost)
         yield _moved(item, "network_delay", "network_gap", (strongest * W.gap_strongest + mean * (1 - W.gap_strongest)) * W.gap,
                      f"time between {item.source} and {item.service}", name)  # fmt: skip
+
+
+def _lost_between(services: Services, made: Sequence[Movement], answered: Sequence[Movement]) -> float:
+    """How much the time between the two ends of a call rose, instant by instant.
+
+    What makes a call long at both ends (a queue, a rare slow request) cancels out, so that this curve is far quieter than either.
+    """
+    rises = [0.0]
+    for item in made:
+        for other in answered:
+            if other.curve.metric != item.curve.metric:
+                continue
+            inside = {int(at // FINEST_STEP): value for at, value in other.curve.points if abs(at) < MOST}
+            between = [
+                (at, (value - inside[int(at // FINEST_STEP)]) * item.curve.factor)
+                for at, value in item.curve.points if abs(at) < MOST and int(at // FINEST_STEP) in inside
+            ]  # fmt: skip
+            moved = shift(between, services.onset, FLOORS[(NETWORK_TIME, "")])
+            if moved is not None and moved.enough:
+                rises.append(compress(moved.rise))
+    return max(rises)
 
 
 # Failures
