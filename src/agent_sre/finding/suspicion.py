@@ -209,12 +209,18 @@ def own_latency(services: Services) -> Iterator[Clue]:
                 default=0.0,
             )  # fmt: skip
             left = max(0.0, 1 - W.calls_per_request * max(lower, 0.0) / excess) if excess > 0 else 0.0
-            answered[name].append((item.rise * left * W.latency, item))
+            answered[name].append((min([item.rise, *_felt(edge, item)]) * left * W.latency, item))
     for found in answered.values():
         # what is slow is slow for everybody who calls it
         strongest, item = max(found, key=lambda pair: pair[0])
         mean = sum(pair[0] for pair in found) / len(found)
         yield _moved(item, "slow_component", "edge_latency", (strongest + mean) / 2, f"latency of calls from {item.source}")
+
+
+def _felt(edge: Sequence[Movement], item: Movement) -> list[float]:
+    """What the caller noticed of a slow answer, by the same metric: nothing that it waits for can pass it by."""
+    rises = [other.rise for other in edge if other.end == "source" and other.curve.metric == item.curve.metric]
+    return [max(rises)] if rises else []
 
 
 def _callee_excess(services: Services, name: str, item: Movement) -> Iterator[float]:
