@@ -98,7 +98,8 @@ def _spoil(draw: st.DrawFn, manifest: Any) -> None:
             break
         place = place[draw(st.sampled_from(inner))]
     keys = list(place) if isinstance(place, dict) else list(range(len(place)))
-    place[draw(st.sampled_from(keys))] = draw(other_kinds)
+    # a copy: what is drawn is the same object each time, and the next spoiling may change it
+    place[draw(st.sampled_from(keys))] = copy.deepcopy(draw(other_kinds))
 
 
 subjects = st.builds(

@@ -31,10 +31,7 @@ def waiting(message: str, *nodes: KubernetesObject, **spec: object) -> tuple[str
         ("1 node(s) were unschedulable, 2 Insufficient cpu", "cpu_capacity_mismatch"),
         ("1 node(s) were unschedulable, 2 Insufficient memory", "memory_capacity_mismatch"),
         ("1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, 2 Insufficient memory", "memory_capacity_mismatch"),
-        (
-            "2 node(s) had taint {team: red}, that the pod didn't tolerate, 1 node(s) had taint {a: b}, that the pod didn't tolerate",
-            "taint_toleration_mismatch",
-        ),
+        ("2 node(s) had taint {a: b}, that the pod didn't tolerate, 1 node(s) were unschedulable", "taint_toleration_mismatch"),
         ("1 node(s) were unschedulable, 2 node(s) didn't match pod anti-affinity rules", "pod_anti_affinity_conflict"),
         ("1 node(s) were unschedulable, 2 node(s) didn't match pod affinity/anti-affinity", "pod_anti_affinity_conflict"),
         ("1 node(s) were unschedulable, 2 node(s) didn't match Pod's node affinity/selector", "node_affinity_mismatch"),

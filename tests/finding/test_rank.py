@@ -11,7 +11,7 @@ from agent_sre.evidence.playbook import PlaybookCause, load_playbooks
 from agent_sre.finding.detectors import target_down
 from agent_sre.finding.facts import Value
 from agent_sre.finding.finding import Finding
-from agent_sre.finding.rank import CLUES, MOST_HYPOTHESES, rank
+from agent_sre.finding.rank import CLUES, MOST_HYPOTHESES, rank, seen_causes
 
 POD = Subject(kind="Pod", name="cart-0", namespace="shop")
 NODE = Subject(kind="Node", name="worker-3")
@@ -100,3 +100,42 @@ def test_scores_stay_in_bounds_and_order_whatever_findings_hold(texts: list[str]
     scores = [item.score for item in ranked]
     assert scores == sorted(scores, reverse=True)
     assert all(0 < score < 1 for score in scores)
+
+
+APP = Subject(kind="Deployment", name="press", namespace="orchard")
+OTHER = Subject(kind="Deployment", name="mill", namespace="orchard")
+
+
+def seen(cause: str, subject: Subject, weight: float, *explained_by: Subject, number: int = 1) -> Finding:
+    return Finding(
+        detector="test", summary=f"{cause} of {subject.name}", subject=subject, facts={}, evidence_ids=(f"E{number:02d}",), cause=cause,
+        weight=weight, explained_by=explained_by,
+    )  # fmt: skip
+
+
+def scores(*findings: Finding) -> dict[tuple[str, str], float]:
+    return {(item.subject.name, item.name): item.score for item in seen_causes(findings)}
+
+
+def test_findings_of_one_cause_about_one_object_add_up() -> None:
+    assert scores(seen("oom_killed", APP, 0.5, number=1), seen("oom_killed", APP, 0.5, number=2)) == {("press", "oom_killed"): 0.75}
+
+
+def test_what_stops_a_workload_from_starting_explains_what_it_shows_while_running() -> None:
+    found = scores(seen("incorrect_image_reference", APP, 0.9), seen("oom_killed", APP, 0.9), seen("oom_killed", OTHER, 0.9))
+    assert found["press", "incorrect_image_reference"] == found["mill", "oom_killed"] == 0.9
+    assert found["press", "oom_killed"] < 0.3
+
+
+def test_of_two_that_could_explain_each_other_only_the_weaker_is_explained() -> None:
+    found = scores(seen("oom_killed", APP, 0.9, OTHER), seen("oom_killed", OTHER, 0.6, APP))
+    assert found["press", "oom_killed"] == 0.9
+    assert found["mill", "oom_killed"] == pytest.approx(0.06)
+
+
+def test_a_consequence_is_no_cause_and_says_whose_it_is() -> None:
+    node = seen("kubelet_unavailable", NODE, 0.95)
+    item = next(item for item in seen_causes([node, seen("oom_killed", APP, 0.9, NODE)]) if item.name == "oom_killed")
+    assert item.explained_by == "node/worker-3"
+    assert "node/worker-3" in item.doubts[0]
+    assert [known.name for known in rank((), [node, seen("oom_killed", APP, 0.9, NODE)], POD)] == ["kubelet_unavailable"]

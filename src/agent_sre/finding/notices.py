@@ -51,11 +51,12 @@ def notices(world: World, *reasons: str) -> Iterator[Notice]:
 
 
 def complaints(world: World) -> Iterator[Notice]:
-    """The events that are not of type Normal, one of each message."""
-    told: set[str] = set()
+    """The events that are not of type Normal, one of each message about an object."""
+    told: set[tuple[str, str, str, str]] = set()
     for notice in notices(world):
-        if not notice.normal and notice.message not in told:
-            told.add(notice.message)
+        key = (notice.message, notice.kind, notice.namespace, notice.name)
+        if not notice.normal and key not in told:
+            told.add(key)
             yield notice
 
 

@@ -22,7 +22,7 @@ from agent_sre.alert.subject import Subject
 from agent_sre.evidence import numbers
 from agent_sre.evidence.evidence import Change, LogPattern
 from agent_sre.finding.services import CLIENT, FLOORS, NETWORK_TIME, SYSCALLS, Movement, Services
-from agent_sre.finding.statistics import FEWEST_BEFORE, LEAD_SECONDS, MOST, NOISE_QUANTILE, compress, median, quantile
+from agent_sre.finding.statistics import FEWEST_BEFORE, FINEST_STEP, LEAD_SECONDS, MOST, NOISE_QUANTILE, compress, median, quantile, shift, thinned
 from agent_sre.finding.weights import SERVICES as W
 from agent_sre.finding.world import Curve, Seen, World
 
@@ -63,8 +63,8 @@ def suspects(world: World) -> tuple[Suspect, ...]:
     best: dict[str, dict[str, Clue]] = defaultdict(dict)
     symptom = complaint(world)
     for part in (
-        resources(services), own_latency(services), edges(services), failures(services, world), calls(services), rollouts(services, world),
-        logs(services, world),
+        resources(services), demand(services), own_latency(services), edges(services), failures(services, world), calls(services),
+        rollouts(services, world), logs(services, world),
     ):  # fmt: skip
         for clue in part:
             if symptom and clue.kind in _KINDS_OF_SYMPTOM and clue.kind not in _SYMPTOMS[symptom]:
@@ -177,6 +177,21 @@ def _not_by_traffic(services: Services, item: Movement) -> float:
     return max(0.0, 1 - math.log(more) / rise) if more > 1 and rise > 0 else 1.0
 
 
+def demand(services: Services) -> Iterator[Clue]:
+    """More requests than a service had. Where those who call it are known and did not get as many more, they make more calls per request
+    (they try again, a cache of theirs is cold); else the load comes in here."""
+    more = {name: _ratio(services.of(name, "traffic")) for name in services.names}
+    for name, ratio in more.items():
+        if ratio is None or ratio <= 1:
+            continue
+        item = max(services.of(name, "traffic"), key=lambda one: one.rise)
+        callers = {caller: known for caller in services.callers.get(name, ()) if (known := more.get(caller)) is not None}
+        left = max(0.0, 1 - math.log(max([1.0, *callers.values()])) / math.log(ratio))
+        for one in sorted(callers) or [name]:
+            strength = item.rise * left * W.requests / max(1, len(callers))
+            yield _moved(item, "traffic_shift", "requests", strength, "requests" if one == name else f"requests to {name}, which gets them", one)
+
+
 # Latency
 
 
@@ -209,12 +224,18 @@ def own_latency(services: Services) -> Iterator[Clue]:
                 default=0.0,
             )  # fmt: skip
             left = max(0.0, 1 - W.calls_per_request * max(lower, 0.0) / excess) if excess > 0 else 0.0
-            answered[name].append((item.rise * left * W.latency, item))
+            answered[name].append((min([item.rise, *_felt(edge, item)]) * left * W.latency, item))
     for found in answered.values():
         # what is slow is slow for everybody who calls it
         strongest, item = max(found, key=lambda pair: pair[0])
         mean = sum(pair[0] for pair in found) / len(found)
         yield _moved(item, "slow_component", "edge_latency", (strongest + mean) / 2, f"latency of calls from {item.source}")
+
+
+def _felt(edge: Sequence[Movement], item: Movement) -> list[float]:
+    """What the caller noticed of a slow answer, by the same metric: nothing that it waits for can pass it by."""
+    rises = [other.rise for other in edge if other.end == "source" and other.curve.metric == item.curve.metric]
+    return [max(rises)] if rises else []
 
 
 def _callee_excess(services: Services, name: str, item: Movement) -> Iterator[float]:
@@ -256,7 +277,8 @@ def edges(services: Services) -> Iterator[Clue]:
         outside = _excess(slow)
         share = max(0.0, 1 - max(inside, 0.0) / outside) if outside > 0 else 0.0
         strength = slow.rise * share if share > W.gap_share else 0.0
-        gaps[edge] = (min([strength, *between]), slow)
+        strength = max(min([strength, *between]), _lost_between(services, made, answered))
+        gaps[edge] = (strength, slow)
     by_service: dict[str, list[tuple[float, Movement]]] = defaultdict(list)
     for (source, name), gap in gaps.items():
         by_service[name].append((gap[0], gap[1]))
@@ -266,6 +288,30 @@ def edges(services: Services) -> Iterator[Clue]:
         mean = sum(pair[0] for pair in lost) / len(lost)
         yield _moved(item, "network_delay", "network_gap", (strongest * W.gap_strongest + mean * (1 - W.gap_strongest)) * W.gap,
                      f"time between {item.source} and {item.service}", name)  # fmt: skip
+
+
+def _lost_between(services: Services, made: Sequence[Movement], answered: Sequence[Movement]) -> float:
+    """How much the time between the two ends of a call rose, instant by instant.
+
+    What makes a call long at both ends (a queue, a rare slow request) cancels out, so that this curve is far quieter than either.
+    """
+    rises = [0.0]
+    for item in made:
+        outside = _by_instant(item.curve)
+        for other in answered:
+            if other.curve.metric == item.curve.metric:
+                inside = _by_instant(other.curve)
+                between = [(instant * FINEST_STEP, value - inside[instant]) for instant, value in outside.items() if instant in inside]
+                moved = shift(between, services.onset, FLOORS[(NETWORK_TIME, "")])
+                if moved is not None and moved.enough:
+                    rises.append(compress(moved.rise))
+    return max(rises)
+
+
+def _by_instant(curve: Curve) -> dict[int, float]:
+    """Values in the base unit by the number of their step, so that the two ends of a call meet."""
+    sound = [(at, value * curve.factor) for at, value in curve.points if abs(at) < MOST and abs(value) < MOST]
+    return {int(at // FINEST_STEP): value for at, value in thinned(sound)}
 
 
 # Failures

@@ -259,6 +259,7 @@ class ServiceWeights:
     syscalls: float = 0.4  # they follow load and chatter
     syscalls_fall: float = 0.1  # fewer is mostly fewer requests
     network: float = 0.15  # traffic follows what others do
+    requests: float = 0.5  # callers that try again send more, too
     latency: float = 0.6  # queues of others reach it too
     calls_per_request: float = 1.0  # a request waits for the slowest of its calls at least once
     gap: float = 1.5  # hardly anything else looks like that

@@ -69,7 +69,8 @@ def _cutter(columns: tuple[str, ...], starts: list[int]) -> Callable[[str], dict
         padded = line if len(line) >= wide else line.ljust(wide)
         for gap in gaps:
             if padded[gap] != " ":
-                cells = re.split(r" {2,}", line.strip(), maxsplit=len(columns) - 1)
+                # a maxsplit of 0 would mean any number
+                cells = re.split(r" {2,}", line.strip(), maxsplit=len(columns) - 1) if len(columns) > 1 else [line.strip()]
                 return dict(zip(columns, [*cells, *[""] * (len(columns) - len(cells))], strict=True))
         return dict(zip(columns, [line[cell].strip() for cell in slices], strict=True))
 
