@@ -31,7 +31,8 @@ from agent_sre.evidence.kubernetes.source import KubernetesSource, kubernetes_so
 from agent_sre.evidence.loki.client import LokiClient
 from agent_sre.evidence.loki.source import LokiSource
 from agent_sre.evidence.off import NotConfigured
-from agent_sre.evidence.playbook import Playbook, load_playbooks, playbook_for
+from agent_sre.evidence.playbook import Playbook, load_playbooks
+from agent_sre.evidence.playbook_derived import playbook_of
 from agent_sre.evidence.prometheus.client import PrometheusClient
 from agent_sre.evidence.prometheus.source import PrometheusSource
 from agent_sre.finding.diagnose import diagnose
@@ -255,7 +256,7 @@ def rules_without_evidence(playbooks: Sequence[Playbook]) -> RulesReport:
     """The report of last resort: what the rules know about an incident that nobody looked into."""
 
     def report(incident: Incident, note: str, now: datetime) -> Analysis:
-        playbook = playbook_for(incident.lead.name, playbooks)
+        playbook = playbook_of(incident.lead, playbooks)
         return rules_analysis(incident, diagnose(incident, EvidenceSet(), playbook), playbook, author_note=note, timings={}, now=now)
 
     return report

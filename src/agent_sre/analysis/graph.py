@@ -46,7 +46,8 @@ from agent_sre.evidence.board import Board
 from agent_sre.evidence.derived import with_changes
 from agent_sre.evidence.evidence import EvidenceSource
 from agent_sre.evidence.gather import Circuits, gather
-from agent_sre.evidence.playbook import Playbook, playbook_for
+from agent_sre.evidence.playbook import Playbook
+from agent_sre.evidence.playbook_derived import playbook_of
 from agent_sre.finding.diagnose import diagnose
 from agent_sre.finding.finding import Confidence, Diagnosis
 from agent_sre.incident.incident import Incident
@@ -132,6 +133,7 @@ async def gather_node(state: State, runtime: Runtime[Context]) -> State:
             circuits=tools.circuits,
             on_plan=attempt.asks,
             on_result=attempt.got,
+            playbook=playbook_of(context.incident.lead, tools.playbooks),
         )
         found = await asyncio.to_thread(with_changes, found, context.incident, tools.clock.now())
         gathered = found
@@ -162,7 +164,7 @@ async def diagnose_node(state: State, runtime: Runtime[Context]) -> State:
         await tools.store.write(lambda connection: save_analysis(connection, run_id, "rules", analysis))
         return {"timings": {"diagnose": tools.clock.monotonic() - started}}
     evidence = await tools.store.read(lambda connection: load_evidence(connection, run_id))
-    playbook = playbook_for(incident.lead.name, tools.playbooks)
+    playbook = playbook_of(incident.lead, tools.playbooks)
     # In a thread: over a thousand curves this takes a good part of a second, and the webhook must answer meanwhile.
     diagnosis = await asyncio.to_thread(diagnose, incident, evidence, playbook)
     timings = {**state.get("timings", {}), "diagnose": tools.clock.monotonic() - started}

@@ -20,7 +20,8 @@ from agent_sre.analysis.analysis import RULES, Analysis
 from agent_sre.analysis.observed import measured
 from agent_sre.analysis.parts import cited, finished, queries_of, recommendations_of, said, utc
 from agent_sre.evidence.evidence import EvidenceSet
-from agent_sre.evidence.playbook import Playbook, PlaybookStep, fill, playbook_for, values_of
+from agent_sre.evidence.playbook import Playbook, PlaybookStep, fill, values_of
+from agent_sre.evidence.playbook_derived import playbook_of
 from agent_sre.finding.cause import causes, told
 from agent_sre.finding.diagnose import REPORTED, diagnose
 from agent_sre.finding.finding import Confidence, Diagnosis
@@ -83,7 +84,7 @@ def alert_analysis(alert: Alert, playbooks: Sequence[Playbook], now: datetime) -
     The last resort of the webhook's answer, so it needs nothing and takes about a millisecond.
     """
     incident = incident_of(alert, now)
-    playbook = playbook_for(incident.lead.name, playbooks)
+    playbook = playbook_of(incident.lead, playbooks)
     return rules_analysis(incident, diagnose(incident, EvidenceSet(), playbook), playbook, author_note=ALERT_ALONE, now=now)
 
 

@@ -120,16 +120,21 @@ async def _plan(body: bytes, world: Bundle | None) -> list[dict[str, Any]]:
     """Per incident, what every source would be asked."""
     from agent_sre.cli.terminal import Progress
     from agent_sre.evidence.gather import planned
+    from agent_sre.evidence.playbook import load_playbooks
+    from agent_sre.evidence.playbook_derived import playbook_of
     from agent_sre.incident import store as incident_store
 
     with Progress(quiet=True) as progress:
         async with _ingested(body, world, progress) as (application, ids):
             incidents = await application.store.read(lambda connection: incident_store.load_incidents(connection, ids))
+            folder = application.config.playbooks.folder
+            playbooks = load_playbooks(Path(folder) if folder else None)
             return [
                 {
                     "incident": incident.key,
                     "title": incident.title,
-                    "questions": [_question(item) for item in planned(incident, application.evidence, application.clock)],
+                    "playbook": (playbook := playbook_of(incident.lead, playbooks)).name,
+                    "questions": [_question(item) for item in planned(incident, application.evidence, application.clock, playbook)],
                 }
                 for incident in incidents
             ]
@@ -146,7 +151,7 @@ def _question(item: Any) -> dict[str, Any]:
 
 def _show_plans(plans: Sequence[dict[str, Any]]) -> None:
     for plan in plans:
-        typer.echo(f"{plan['incident']}  {plan['title']}")
+        typer.echo(f"{plan['incident']}  {plan['title']}  (playbook {plan['playbook']})")
         for question in plan["questions"]:
             typer.echo(f"  {question['id']}  {question['source']}/{question['kind']}: {question['purpose']}")
             for line in (question.get("gap") or question["expression"]).splitlines():

@@ -114,9 +114,7 @@ async def gather(
     )
 
 
-def planned(
-    incident: Incident, sources: Sequence[EvidenceSource], clock: Clock, playbook: Playbook | None = None
-) -> tuple[Query | Gap, ...]:
+def planned(incident: Incident, sources: Sequence[EvidenceSource], clock: Clock, playbook: Playbook | None = None) -> tuple[Query | Gap, ...]:
     """What `gather` would ask, in its order and with its ids; asks nobody. A plan that fails is a Gap."""
     questions = [question for source in sources for question in _plan(source, incident, clock, playbook)]
     return tuple(_numbered(question, f"E{number:02d}") for number, question in enumerate(questions, 1))

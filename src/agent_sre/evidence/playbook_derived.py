@@ -8,7 +8,7 @@ It only knows what such alerts have in common, and says so; a playbook that some
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from agent_sre.evidence.playbook import GENERIC, Playbook, PlaybookCause, PlaybookLook, PlaybookQuery, PlaybookStep, playbook_for

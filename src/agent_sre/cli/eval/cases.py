@@ -145,7 +145,8 @@ def evaluate(case: Case, *, baselines: bool = False, learning: bool = False) -> 
     from agent_sre.alert.payload import decode_object
     from agent_sre.evidence.bundle.bundle import load_bundle
     from agent_sre.evidence.bundle.whole import recorded_evidence
-    from agent_sre.evidence.playbook import load_playbooks, playbook_for
+    from agent_sre.evidence.playbook import load_playbooks
+    from agent_sre.evidence.playbook_derived import playbook_of
     from agent_sre.finding.confidence import chance_right, signs_of_verdict
     from agent_sre.finding.diagnose import diagnose
     from agent_sre.finding.rank import seen_causes
@@ -159,7 +160,7 @@ def evaluate(case: Case, *, baselines: bool = False, learning: bool = False) -> 
     now = bundle.now or SystemClock().now()
     incident = incident_of_all(message.alerts, now)
     evidence = recorded_evidence(bundle, incident, now)
-    playbook = playbook_for(incident.lead.name, load_playbooks())
+    playbook = playbook_of(incident.lead, load_playbooks())
     loaded = perf_counter()
     diagnosis = diagnose(incident, evidence, playbook)
     engine_seconds = perf_counter() - loaded
