@@ -62,7 +62,8 @@ def _row(line: str, columns: tuple[str, ...], starts: list[int]) -> dict[str, st
     if fits:
         ends = [*starts[1:], len(line)]
         return {name: line[start:end].strip() for name, start, end in zip(columns, starts, ends, strict=True)}
-    cells = re.split(r" {2,}", line.strip(), maxsplit=len(columns) - 1)
+    # a maxsplit of 0 would mean any number
+    cells = re.split(r" {2,}", line.strip(), maxsplit=len(columns) - 1) if len(columns) > 1 else [line.strip()]
     return dict(zip(columns, [*cells, *[""] * (len(columns) - len(cells))], strict=True))
 
 

@@ -17,6 +17,7 @@ from agent_sre.evidence.kubernetes.objects import ContainerState, container_stat
 from agent_sre.finding.finding import Finding
 from agent_sre.finding.notices import Notice, notices
 from agent_sre.finding.weights import LIKELY, POSSIBLE, PROVED, STATED, Probing
+from agent_sre.finding.wiring import is_sidecar
 from agent_sre.finding.world import Seen, World, field, mapping, sequence, string
 from agent_sre.kit.text import one_line
 
@@ -68,8 +69,8 @@ class WrongProbes:
             specs = {string(mapping(item).get("name")): mapping(item) for item in sequence(field(seen.value.manifest, "spec", "containers"))}
             for state in container_states(seen.value):
                 spec = specs.get(state.name)
-                if spec is None or state.initial:
-                    continue
+                if spec is None or state.initial or is_sidecar(spec):
+                    continue  # a sidecar that is not ready is hardly so because of the probe that the mesh gave it
                 for finding in self._of_container(world, seen, state, spec, said):
                     key = (finding.subject.namespace, finding.subject.name, finding.cause)
                     if key not in told:
@@ -137,17 +138,22 @@ def _blame(
         yield f"{kind}_probe_incorrect_protocol", f"it asks by {probe.how}, while the other probe asks by {other.how}", POSSIBLE
 
 
+_MESH_PATH = "/app-health/"  # a mesh asks on behalf of the kubelet: kind and port of the probe are its own, not those that somebody chose
+
+
 def _probe(kind: str, spec: Mapping[str, Any]) -> _Probe | None:
     probe = mapping(spec.get(f"{kind}Probe"))
     for name in ("grpc", "httpGet", "tcpSocket", "exec"):
         handler = probe.get(name)
         if not isinstance(handler, Mapping):
             continue
+        if string(handler.get("path")).startswith(_MESH_PATH):
+            return None
         how = {"httpGet": "https" if string(handler.get("scheme")).upper() == "HTTPS" else "http", "tcpSocket": "tcp"}.get(name, name)
         return _Probe(
             kind=kind, how=how,
-            port=_port(handler.get("port"), spec), delay=_seconds(probe, "initialDelaySeconds", 0),
-            period=_seconds(probe, "periodSeconds", 10), timeout=_seconds(probe, "timeoutSeconds", 1), failures=_seconds(probe, "failureThreshold", 3),
+            port=_port(handler.get("port"), spec), delay=_seconds(probe, "initialDelaySeconds", 0), period=_seconds(probe, "periodSeconds", 10),
+            timeout=_seconds(probe, "timeoutSeconds", 1), failures=_seconds(probe, "failureThreshold", 3),
         )  # fmt: skip
     return None
 
