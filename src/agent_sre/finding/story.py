@@ -144,7 +144,7 @@ _SUSPECTS: tuple[tuple[str, frozenset[str], str, Callable[[KubernetesObject], bo
 
 
 def next_check(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis], confidence: Confidence) -> str:
-    """What would tell most where the cause is not sure: what tells the first causes apart, else the source that did not answer. Empty unless the verdict is inconclusive."""
+    """What tells the first causes apart, else the source that did not answer. Empty unless the verdict is inconclusive."""
     if confidence is not Confidence.LOW or not hypotheses:
         return ""
     first = hypotheses[0]

@@ -220,6 +220,7 @@ class Probing:
     very_impatient: timedelta = timedelta(seconds=5)
     """Hardly any program is up that fast every time."""
 
+
 # Control plane
 
 LEASES_LATE = 3.0
