@@ -34,8 +34,8 @@ def test_of_two_causes_as_sure_neither_is_told_as_sure() -> None:
     result = told(world(node("left"), node("right"), unit("kubelet", "right", "failed"), pod(name, on="left", waiting="ErrImagePull"), image))
     assert {item.name for item in result.hypotheses[:2]} == {"kubelet_unavailable", "incorrect_image_reference"}
     assert result.confidence is Confidence.LOW
-    assert "H1" in result.next_check
-    assert "H2" in result.next_check
+    assert "systemctl status kubelet" in result.next_check
+    assert "manifest" in result.next_check
 
 
 def test_what_was_looked_at_and_is_well_is_ruled_out_with_the_evidence() -> None:

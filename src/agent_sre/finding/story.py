@@ -144,13 +144,13 @@ _SUSPECTS: tuple[tuple[str, frozenset[str], str, Callable[[KubernetesObject], bo
 
 
 def next_check(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis], confidence: Confidence) -> str:
-    """What would tell most where the cause is not sure: what tells the first causes apart, else the source that did not answer. Empty where it is."""
-    if confidence is Confidence.HIGH or not hypotheses:
+    """What tells the first causes apart, else the source that did not answer. Empty unless the verdict is inconclusive."""
+    if confidence is not Confidence.LOW or not hypotheses:
         return ""
     first = hypotheses[0]
     if first.check and first.supporting:
-        rival = next((item for item in hypotheses[1:2] if item.check and item.supporting and confidence is Confidence.LOW), None)
-        return f"For {first.id}: {first.check}" + (f" For {rival.id}: {rival.check}" if rival else "")
+        rival = next((item for item in hypotheses[1:2] if item.check and item.supporting), None)
+        return f"Check the first cause: {first.check}" + (f" And the second: {rival.check}" if rival else "")
     gap = next((gap for gap in evidence.gaps if gap.query.purpose), None)
     if gap is not None:
         return f"{one_line(gap.query.source, 60)} was not heard ({one_line(gap.detail or gap.reason, 200)}): {one_line(gap.query.purpose, 200)}"

@@ -167,10 +167,13 @@ class World:
     @cached_property
     def curves(self) -> tuple[Curve, ...]:
         """All series, with what they measure: by their metric's name, else by the kind of question that they answer."""
+        series = [(item, data) for item, data in self._data() if isinstance(data, MetricSeries)]
+        if not series:
+            return ()
         # Reading PromQL's names loads its parser, which nothing on the way to the webhook needs.
         from agent_sre.evidence.prometheus.signals import SIGNALS, classify
 
-        return tuple(_curve(item, data, classify, SIGNALS) for item, data in self._data() if isinstance(data, MetricSeries))
+        return tuple(_curve(item, data, classify, SIGNALS) for item, data in series)
 
     @cached_property
     def log_patterns(self) -> tuple[Seen[LogPattern], ...]:
