@@ -1,4 +1,4 @@
-"""The reference pages that are made from the code: settings, command line and causes.
+"""The reference pages that are made from the code: settings, command line, causes, and one for each playbook.
 
 python -m tools.reference            writes them
 python -m tools.reference --check    exit status 1 where a page differs from the code
@@ -20,6 +20,7 @@ import typer
 from agent_sre.cli.main import application
 from agent_sre.config.config import Config
 from agent_sre.config.load import CONFIG_FILE, Setting, all_settings
+from agent_sre.evidence.playbook import Playbook, load_playbooks
 from agent_sre.finding.cause import causes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,7 +68,12 @@ filled in is told.
 
 def pages() -> Mapping[Path, str]:
     """The pages and what must stand in them."""
-    return {FOLDER / "settings.md": settings_page(), FOLDER / "command-line.md": commands_page(), FOLDER / "causes.md": causes_page()}
+    return {
+        FOLDER / "settings.md": settings_page(),
+        FOLDER / "command-line.md": commands_page(),
+        FOLDER / "causes.md": causes_page(),
+        **playbook_pages(),
+    }
 
 
 def settings_page() -> str:
@@ -137,6 +143,31 @@ def _first_line(text: str) -> str:
     return text.split("\n")[0]
 
 
+def playbook_pages() -> Mapping[Path, str]:
+    """A page for each packaged playbook."""
+    return {FOLDER / "playbooks" / f"{playbook.name}.md": _playbook_page(playbook) for playbook in load_playbooks()}
+
+
+def _playbook_page(playbook: Playbook) -> str:
+    alerts = ", ".join(f"`{name}`" for name in playbook.alerts) or "any alert that no other playbook knows"
+    patterns = ", ".join(f"`{pattern}`" for pattern in playbook.patterns)
+    lines = [f"# {_first_line(playbook.title)}", "", _MADE.replace("docstrings there", "playbook in `evidence/playbooks`"), ""]
+    lines += [f"Playbook `{playbook.name}`, for {alerts}{f'; and for names like {patterns}' if patterns else ''}.", ""]
+    lines += [_first_line(playbook.meaning), "", f"Impact: {_first_line(playbook.impact)}", ""]
+    if playbook.evidence:
+        lines += ["## What is looked at first", "", *(f"- `{item.look}`: {item.why}" for item in playbook.evidence), ""]
+    lines += ["## What it usually is", "", *(f"- {_first_line(item.cause)}. How to tell: {_first_line(item.check)}" for item in playbook.causes), ""]
+    if playbook.queries:
+        lines += ["## Queries", ""]
+        for query in playbook.queries:
+            lines += [f"{_first_line(query.why)}", "", f"```{query.language}", _first_line(query.text), "```", ""]
+    lines += ["## What to do", ""]
+    for step in playbook.steps:
+        command = f" `{_first_line(step.command)}`" if _first_line(step.command) else ""
+        lines.append(f"- {step.horizon}: {_first_line(step.text)}{command}")
+    return "\n".join(lines) + "\n"
+
+
 def commands_page() -> str:
     """Every command with its help, its arguments and its options."""
     return "\n".join([_COMMANDS_HEAD, *_commands(typer.main.get_command(application), "agent-sre")])
@@ -177,6 +208,7 @@ def main(arguments: list[str]) -> int:
             print(f"{path.relative_to(ROOT)} is out of date: run `make docs`.", file=sys.stderr)  # noqa: T201
         return 1 if stale else 0
     for path in stale:
+        path.parent.mkdir(exist_ok=True)
         path.write_text(pages()[path], encoding="utf-8")
     return 0
 

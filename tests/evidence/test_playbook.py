@@ -726,7 +726,7 @@ def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
 
 def test_the_page_lists_every_playbook_with_its_alerts() -> None:
     table = _DOCS.read_text(encoding="utf-8").partition("## All playbooks")[2]
-    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (.+?) \| (.*?) \|$", table, re.MULTILINE)
+    rows = re.findall(r"^\| \[`([a-z0-9-]+)`\]\(playbooks/\1\.md\) \| (.+?) \| (.*?) \|$", table, re.MULTILINE)
     listed = [(slug, title, tuple(re.findall(r"`([^`]+)`", alerts))) for slug, title, alerts in rows]
     assert listed == [(playbook.name, playbook.title, playbook.alerts) for playbook in PLAYBOOKS]
 

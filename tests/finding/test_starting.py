@@ -202,6 +202,23 @@ def test_a_probe_that_contradicts_its_container_is_to_blame(
     assert only(probed(kind, probe, message, **state)) == (cause, "app/till")
 
 
+GRPC = {"grpc": {"port": 8080}, "httpGet": None}
+UNANSWERED = 'timeout: failed to connect service "10.0.0.7:8080" within 1s: context deadline exceeded'
+
+
+def test_a_readiness_probe_in_another_language_than_the_liveness_probe_is_to_blame_while_that_one_is_answered() -> None:
+    findings = probed("readiness", GRPC, UNANSWERED)
+    assert only(findings) == ("readiness_probe_incorrect_protocol", "app/till")
+    assert findings[0].weight > 0.8
+
+
+def test_who_is_refused_has_not_spoken_and_a_page_that_is_missing_is_no_language() -> None:
+    refused = "dial tcp 10.0.0.7:8080: connect: connection refused"
+    tcp = {"tcpSocket": {"port": 8080}, "httpGet": None}
+    assert probed("readiness", tcp, refused) == []
+    assert probed("readiness", {}, "HTTP probe failed with statuscode: 404") == []
+
+
 def test_a_probe_that_is_right_and_fails_is_not_to_blame() -> None:
     refused = "dial tcp 10.0.0.7:8080: connect: connection refused"
     assert probed("readiness", {}, refused) == []

@@ -129,7 +129,8 @@ LOOKS: Mapping[str, tuple[tuple[str, str], ...]] = {
         "cpu", "memory", "network", "dependencies",
     ),
     **_asked_of(
-        "kubernetes", "pods", "events", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs", "nodes", "services", "endpoints",
+        "kubernetes", "pods", "events", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs", "nodes", "services",
+        "endpoints",
         "persistentvolumeclaims", "persistentvolumes", "resourcequotas", "horizontalpodautoscalers", "poddisruptionbudgets", "certificates",
     ),
     **_asked_of("history", "related", "recurrence"),

@@ -33,6 +33,11 @@ _OTHER_TONGUE = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 _STATUS = re.compile(r"statuscode: (\d{3})")
+_OF_PROTOCOL = frozenset({"400", "426", "505"})
+"""Statuses that speak of the language itself."""
+
+_NOBODY = re.compile(r"connection refused|no route to host", re.IGNORECASE)
+_CUT = re.compile(r"EOF|reset by peer|malformed", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,14 +122,23 @@ def _blame(
         why = f"it asks port {probe.port}, while the container has {', '.join(map(str, sorted(ports)))}"
         yield f"{kind}_probe_incorrect_port", why, STATED if strong else PROVED
         return
+    differs = other is not None and other.how != probe.how
+    status = _STATUS.search(message)
     if _OTHER_TONGUE.search(message):
-        differs = other is not None and other.how != probe.how
-        status = _STATUS.search(message)
+        if status and other is not None and not differs and status[1] not in _OF_PROTOCOL:
+            return  # the same protocol is answered beside it: a path or a state of the program, not its language
         weight = STATED if not status or differs else LIKELY
         yield f"{kind}_probe_incorrect_protocol", f"it asks by {probe.how}, which is not what the program speaks there", weight
         return
-    if other is not None and other.how != probe.how and state.ready and kind == "liveness":
+    if _NOBODY.search(message) and not (kind == "liveness" and probe.grace <= _P.impatient.total_seconds()):
+        differs = False  # who is refused has not spoken yet, so the language is not the trouble
+    if other is not None and differs and state.ready and kind == "liveness":
         yield f"{kind}_probe_incorrect_protocol", f"it asks by {probe.how}, while the other probe asks by {other.how} and is answered", PROVED
+        return
+    if other is not None and differs and kind == "readiness" and state.restarts == 0 and state.state == "running":
+        # that the port is open says less than an answer does
+        weight = LIKELY if other.how == "tcp" else PROVED
+        yield f"{kind}_probe_incorrect_protocol", f"it asks by {probe.how}, while the other probe asks by {other.how} and does not fail", weight
         return
     if other is not None and other.port is not None and probe.port is not None and other.port != probe.port:
         yield f"{kind}_probe_incorrect_port", f"it asks port {probe.port}, while the other probe asks port {other.port}", LIKELY
@@ -134,8 +148,12 @@ def _blame(
         why = f"it gives up after {probe.grace:.0f} s, before the program can have started"
         yield "liveness_probe_incorrect_timing", why, PROVED if tight else POSSIBLE
         return
-    if other is not None and other.how != probe.how and _NO_ANSWER.search(message):
+    if other is not None and differs and _NO_ANSWER.search(message):
         yield f"{kind}_probe_incorrect_protocol", f"it asks by {probe.how}, while the other probe asks by {other.how}", POSSIBLE
+        return
+    dumb = (probe.how == "grpc" and not _NOBODY.search(message)) or (probe.how in ("http", "https") and _CUT.search(message))
+    if other is None and dumb and probe.port in ports and state.state == "running" and state.restarts == 0 and kind == "readiness":
+        yield f"{kind}_probe_incorrect_protocol", f"it asks by {probe.how}, gets no answer of that kind, and the program runs on", POSSIBLE
 
 
 _MESH_PATH = "/app-health/"  # a mesh asks on behalf of the kubelet: kind and port of the probe are its own, not those that somebody chose
