@@ -49,7 +49,7 @@ CROWD = 80
 """Series of a metric from which on Prometheus is first asked for a dozen points of each, and for whole curves of those that moved only."""
 
 MAX_EDGES = 40
-MAX_EDGE_CURVES = 120
+MAX_EDGE_CURVES = 100
 """Latency and failures of forty edges, and half as many again for edges that were measured at both sides or by pod."""
 
 MAX_SIBLINGS = 20
