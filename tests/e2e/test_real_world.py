@@ -166,10 +166,15 @@ async def test_a_world_of_our_own_is_measured_stored_and_drawn(tmp_path: Path) -
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="the shared incidents are not here")
 @pytest.mark.parametrize("folder", _one_of_each_set(), ids=lambda folder: folder.name)
-async def test_a_recorded_world_is_measured_stored_and_drawn(folder: Path, tmp_path: Path) -> None:
+async def test_a_recorded_world_is_measured_stored_and_drawn_and_the_culprit_named(folder: Path, tmp_path: Path) -> None:
     world = recorded_world(folder)
     assert world is not None
-    await shown(world, tmp_path)
+    found = await shown(world, tmp_path)
+    culprit = json.loads((CASES.parent / "truth.json").read_text())[folder.name]["service"]
+    assert found.suspects[0].endswith(f"/{culprit}"), found.suspects
+    section = re.search(r'<section class="card" id="hypotheses">(.*?)</section>', found.page, re.DOTALL)
+    assert section is not None
+    assert culprit in section[1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +182,8 @@ class Shown:
     """What is stored and on the page."""
 
     signals: tuple[tuple[MetricSeries, ...], ...]
+    suspects: tuple[str, ...]  # the objects of the causes that the rules name, best first
+    page: str
 
 
 async def shown(world: World, folder: Path) -> Shown:
@@ -192,6 +199,7 @@ async def shown(world: World, folder: Path) -> Shown:
             await service.post(world.body())
             (incident,) = await service.incidents()
             stored = await service.app.store.read(_evidence)
+            whole = (await service.client.get(f"/incidents/{incident['incident_id']}")).json()
             page = (await service.client.get(f"/incidents/{incident['incident_id']}", headers={"Accept": "text/html"})).text
             active_at = await asyncio.to_thread(_active_at, prometheus.url, world.own)
     assert [gap for gap in stored.gaps if gap.query.source == "prometheus"] == []
@@ -211,7 +219,8 @@ async def shown(world: World, folder: Path) -> Shown:
     assert any(world.own in labels for labels in everyone), "no golden signal of the subject"
     assert any(world.own not in labels for labels in everyone), "no golden signal of a neighbour"
     _check_page(page, stored.items)
-    return Shown(signals=signals)
+    hypotheses = whole["analysis_json"]["hypotheses"]
+    return Shown(signals=signals, suspects=tuple(item["object"] for item in hypotheses if item["name"]), page=page)
 
 
 def _check_page(page: str, evidence: Sequence[Evidence]) -> None:
