@@ -220,10 +220,15 @@ def test_a_wrong_folder_file_or_wish_is_one_sentence(tmp_path: Path) -> None:
 
 def test_ctrl_c_stops_an_evaluation(cases: Path) -> None:
     command = [sys.executable, "-m", "agent_sre", "eval", "cases", str(cases), "--jobs", "1"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as running:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=_mind_ctrl_c) as running:
         assert running.stderr is not None
         assert "1 at a time" in running.stderr.readline()
         running.send_signal(signal.SIGINT)
         rest = running.stderr.read()
         assert running.wait(timeout=60) == 130
     assert "Traceback" not in rest
+
+
+def _mind_ctrl_c() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so do its children: the suite may run like that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

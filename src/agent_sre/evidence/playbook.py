@@ -130,9 +130,8 @@ LOOKS: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     **_asked_of(
         "kubernetes", "pods", "events", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs", "nodes", "services",
-        "endpoints",
-        "persistentvolumeclaims", "persistentvolumes", "resourcequotas", "horizontalpodautoscalers", "poddisruptionbudgets", "certificates", "configmaps", "serviceaccounts",
-        "ingresses", "kustomizations", "helmreleases", "gitrepositories", "applications",
+        "endpoints", "persistentvolumeclaims", "persistentvolumes", "resourcequotas", "horizontalpodautoscalers", "poddisruptionbudgets",
+        "certificates", "configmaps", "serviceaccounts", "ingresses", "kustomizations", "helmreleases", "gitrepositories", "applications",
     ),
     **_asked_of("history", "related", "recurrence"),
     "logs": (("kubernetes", "logs"), ("loki", "patterns")),
