@@ -93,4 +93,4 @@ def _sentence(gap: Gap) -> str:
 
 
 def _cited(evidence_ids: Sequence[str]) -> str:
-    return "".join(f"[{evidence_id}]" for evidence_id in evidence_ids[:4])
+    return " ".join(f"[{evidence_id}]" for evidence_id in evidence_ids[:4])
