@@ -8,7 +8,7 @@ from agent_sre.evidence.evidence import Evidence, EvidenceSet, Gap
 from agent_sre.evidence.playbook import Playbook, fill, values_of
 from agent_sre.finding.confidence import chance_right, scaled, signs_of_verdict
 from agent_sre.finding.detectors import DETECTORS
-from agent_sre.finding.finding import Confidence, Diagnosis, Finding, Hypothesis
+from agent_sre.finding.finding import Confidence, Diagnosis, Finding, Hypothesis, object_name
 from agent_sre.finding.rank import rank
 from agent_sre.finding.relations import relate
 from agent_sre.finding.story import chain, next_check, ruled_out
@@ -67,6 +67,9 @@ def judge(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis]) -> tuple[Conf
         return Confidence.LOW, f"what was measured {seen} does not tell the causes apart{hint}"
     if first.name and first.score < INCONCLUSIVE:
         return Confidence.LOW, f"{_cited(support)} hints at {first.id}, and so could much else"
+    rival = next((item for item in hypotheses[1:2] if item.name and object_name(item.subject) != object_name(first.subject)), None)
+    if first.name and rival is not None and first.score < CLEAR_LEAD * rival.score:
+        return Confidence.LOW, f"{_cited(support)} speaks for {first.id}, but {rival.id} is nearly as likely, and both may be so"
     if first.name:
         return _as_recorded(first, support, chance_right(signs_of_verdict(hypotheses, evidence)))
     if len(hypotheses) > 1 and first.score < CLEAR_LEAD * hypotheses[1].score:

@@ -66,7 +66,7 @@ def _victims(world: World, first: Hypothesis, told: set[str]) -> Iterator[str]:
 
 def _cited(sentence: str, evidence_ids: Sequence[str]) -> str:
     text = one_line(sentence, _SENTENCE).rstrip(".")
-    return f"{text} {''.join(f'[{evidence_id}]' for evidence_id in evidence_ids[:3])}." if evidence_ids else f"{text}."
+    return f"{text} {' '.join(f'[{evidence_id}]' for evidence_id in evidence_ids[:3])}." if evidence_ids else f"{text}."
 
 
 # Ruled out
