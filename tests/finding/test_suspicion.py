@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -232,3 +233,8 @@ def test_a_service_that_asks_more_often_for_as_many_requests_is_the_one_to_look_
     found = suspects(world_of(*calls(("web", "orders"), ("orders", "stock")), *requests(web=(50, 50), orders=(50, 50), stock=(50, 300))))
     assert found[0].subject.name == "orders"
     assert "stock" in found[0].clues[0].summary
+
+
+def test_how_full_the_memory_is_tells_of_memory_and_not_of_the_processor() -> None:
+    full = replace(series("container_memory_working_set_bytes", 0.5, 0.95, service="till"), signal="saturation", unit="ratio", worse="up")
+    assert first(world_of(full)) == ("till", "memory_growth")

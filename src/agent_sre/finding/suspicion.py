@@ -158,8 +158,10 @@ def resources(services: Services) -> Iterator[Clue]:
             yield _moved(item, "cpu_saturation", "syscalls", max(left * item.rise * W.syscalls, item.fall * W.syscalls_fall), "system calls")
         elif item.signal == "network":
             yield _moved(item, "traffic_shift", "network", max(left * item.rise, item.fall) * W.network, "network traffic")
-        elif item.signal == "saturation":
-            yield _moved(item, "cpu_saturation", "saturation", item.rise * W.cpu, "saturation")
+        elif item.signal == "saturation" and "memory" in item.curve.metric:
+            memory[(item.service, item.pod)].append(item)
+        elif item.signal == "saturation" and ("cpu" in item.curve.metric or "thrott" in item.curve.metric):
+            yield _moved(item, "cpu_saturation", "saturation", item.rise * W.cpu, "share of CPU periods throttled")
     for items in memory.values():
         # in bytes and as a share of the limit it is the same memory
         up, down = (sum(values) / len(items) for values in ([item.rise for item in items], [item.fall for item in items]))
