@@ -67,9 +67,15 @@ def test_a_usual_cause_has_no_signs_and_no_chance() -> None:
 
 def test_confidence_says_what_it_rests_on() -> None:
     evidence = evidence_set(answer("kubernetes", "pods", Fact(name="pod", text="x", values={})))
-    confidence, reason = judge(evidence, [_hypothesis("oom_killed", 0.9), _hypothesis("oom_killed", 0.9, name="till")])
-    assert confidence in (Confidence.LOW, Confidence.MEDIUM)
+    _, reason = judge(evidence, [_hypothesis("oom_killed", 0.9), _hypothesis("oom_killed", 0.4, name="till")])
     assert "[E01] speaks for H1; of verdicts like this one about" in reason
+
+
+def test_of_two_objects_that_are_as_suspect_neither_is_told_with_confidence() -> None:
+    evidence = evidence_set(answer("kubernetes", "pods", Fact(name="pod", text="x", values={})))
+    confidence, reason = judge(evidence, [_hypothesis("oom_killed", 0.9), _hypothesis("oom_killed", 0.9, name="till")])
+    assert confidence is Confidence.LOW
+    assert "nearly as likely" in reason
 
 
 def test_the_packaged_weights_are_of_known_signs() -> None:
