@@ -141,7 +141,7 @@ def test_without_evidence_nothing_is_measured(name: str) -> None:
 
 
 @given(incident=incidents(), evidence=evidence_sets)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_evidence_gives_findings_and_no_exception(incident: Incident, evidence: EvidenceSet) -> None:
     known = {item.id for item in evidence.items}
     world, again = World(incident, evidence), World(incident, evidence)

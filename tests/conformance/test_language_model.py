@@ -59,7 +59,8 @@ async def ollama(chat: str, tags: str = "fine") -> AsyncIterator[LanguageModel]:
 async def openai(chat: str, models: str = "fine") -> AsyncIterator[LanguageModel]:
     async with FakeOpenAI(chat) as fake:
         fake.behave(models, path="/v1/models")
-        settings = OpenAISettings(url=fake.api, model_name="qwen3:4b", first_token=timedelta(seconds=1), retry_pause=timedelta(0))
+        patience = timedelta(seconds=1)
+        settings = OpenAISettings(url=fake.api, model_name="qwen3:4b", first_token=patience, between_tokens=patience, retry_pause=timedelta(0))
         model = OpenAIModel(settings, SystemClock())
         try:
             yield model
