@@ -16,7 +16,7 @@ from agent_sre.evidence.alert_source import AlertSource
 from agent_sre.evidence.alertmanager.client import AlertmanagerClient, AlertmanagerSettings
 from agent_sre.evidence.alertmanager.source import AlertmanagerSource
 from agent_sre.evidence.bundle.bundle import load_bundle
-from agent_sre.evidence.bundle.source import RECORDED, BundleSource
+from agent_sre.evidence.bundle.source import BundleSource
 from agent_sre.evidence.evidence import Evidence, EvidenceSet, EvidenceSource, Fact, Gap, LogPattern, MetricSeries, Query
 from agent_sre.evidence.gather import gather
 from agent_sre.evidence.history import HistorySource
@@ -171,7 +171,7 @@ SOURCES: dict[str, Callable[[Path], Opened]] = {
     "case": case_source,
 }
 
-STANDS_FOR = {"bundle": {"bundle", *RECORDED}}
+STANDS_FOR = {"bundle": {"bundle", "kubernetes", "prometheus"}}
 """Whose answers a source gives, where they are not only its own."""
 
 HOSTILE = 'x"} or up{a="\n\\`$1\x1b[31m\u202e'

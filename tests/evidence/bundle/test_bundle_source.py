@@ -13,12 +13,12 @@ import pytest
 
 from agent_sre.evidence.bundle import source as module
 from agent_sre.evidence.bundle.bundle import load_bundle
-from agent_sre.evidence.bundle.source import RECORDED, BundleSource
+from agent_sre.evidence.bundle.source import BundleSource
 from agent_sre.evidence.evidence import Evidence, Fact, Gap, KubernetesObject, MetricSeries
 from agent_sre.evidence.gather import gather, planned
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.clock import FakeClock, SystemClock
-from evidence.builders import NOW, an_alert, an_incident
+from evidence.builders import NOW, STARTS_AT, an_alert, an_incident
 from evidence.bundle.worlds import CAPTURED_AT, WORLDS, world
 
 INCIDENT = an_incident(an_alert("CartErrors", "", {"namespace": "shop", "service": "cart"}))
@@ -45,7 +45,7 @@ def test_the_plan_asks_for_what_is_there_and_says_who_would_have_answered() -> N
     assert queries["nodes"].expression == "kubectl get nodes -o yaml"
     assert queries["series"].source == "prometheus"
     assert queries["units"].source == "bundle"
-    assert {query.source for query in queries.values()} <= {*RECORDED, "bundle"}
+    assert {query.source for query in queries.values()} <= {"kubernetes", "prometheus", "bundle"}
 
 
 async def test_objects_come_back_with_the_troubled_ones_first() -> None:
@@ -66,6 +66,29 @@ async def test_series_about_the_subject_are_kept_within_bounds(monkeypatch: pyte
     assert "2 metrics about the subject" in found.summary
     other = await answer("case", "series", an_incident(an_alert("X", "", {"namespace": "kitchen"})))
     assert other.data == ()
+
+
+async def test_what_lies_around_the_subject_is_kept_too_and_what_moved_most_comes_first(tmp_path: Path) -> None:
+    start = int(STARTS_AT.timestamp()) - 3600
+    calm = "".join(f'load{{namespace="shop",service="calm"}} 5 {start + 60 * number}\n' for number in range(64))
+    wild = "".join(f'load{{namespace="shop",service="wild"}} {5 if number < 58 else 900} {start + 60 * number}\n' for number in range(64))
+    (tmp_path / "metrics.om").write_text(f"# TYPE load gauge\n{calm}{wild}# EOF\n")
+    asked = BundleSource(load_bundle(tmp_path), NOW)
+    incident = an_incident(an_alert("X", "", {"namespace": "shop", "service": "door"}))
+    query = next(query for query in asked.plan(incident, NOW) if query.kind == "series")
+    found = await asked.fetch(replace(query, id="E01"), incident)
+    assert [item.labels["service"] for item in found.data if isinstance(item, MetricSeries)] == ["wild", "calm"]
+    assert found.summary.startswith("no series about the subject, 2 around it")
+
+
+async def test_all_answers_at_once_are_those_that_gather_gets() -> None:
+    asked = source("case")
+    whole = asked.everything(INCIDENT)
+    one_by_one = await gather(INCIDENT, [asked], clock=FakeClock(CAPTURED_AT), deadline=timedelta(seconds=30))
+    assert [(item.query.kind, item.summary) for item in whole.items][: len(one_by_one.items)] == [
+        (item.query.kind, item.summary) for item in one_by_one.items
+    ]
+    assert [gap.reason for gap in whole.gaps] == [gap.reason for gap in one_by_one.gaps]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +145,8 @@ async def test_what_cannot_be_read_is_a_gap_that_names_the_file(tmp_path: Path) 
     assert not any("secrets" in gap.detail for gap in found.gaps)  # never read, and nobody misses them
 
 
-async def test_a_large_world_is_cut_and_says_so(tmp_path: Path) -> None:
+async def test_a_large_world_is_cut_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_OBJECT_BYTES", 400_000)
     variables = [{"name": f"V{number}", "value": "x" * 200} for number in range(40)]
     spec = {"containers": [{"name": "a", "env": variables}]}
     pods = [{"kind": "Pod", "metadata": {"name": f"cart-{number}", "namespace": "shop"}, "spec": spec} for number in range(300)]

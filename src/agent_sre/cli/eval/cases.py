@@ -144,7 +144,7 @@ def evaluate(case: Case, *, baselines: bool = False, learning: bool = False) -> 
     """The rules over one case. Raises BadInput where there is no alert in it."""
     from agent_sre.alert.payload import decode_object
     from agent_sre.evidence.bundle.bundle import load_bundle
-    from agent_sre.evidence.bundle.whole import recorded_evidence
+    from agent_sre.evidence.bundle.source import BundleSource
     from agent_sre.evidence.playbook import load_playbooks
     from agent_sre.evidence.playbook_derived import playbook_of
     from agent_sre.finding.confidence import chance_right, signs_of_verdict
@@ -159,7 +159,7 @@ def evaluate(case: Case, *, baselines: bool = False, learning: bool = False) -> 
         raise BadInput("it has no alert.json with an alert in it")
     now = bundle.now or SystemClock().now()
     incident = incident_of_all(message.alerts, now)
-    evidence = recorded_evidence(bundle, incident, now)
+    evidence = BundleSource(bundle, now).everything(incident)
     playbook = playbook_of(incident.lead, load_playbooks())
     loaded = perf_counter()
     diagnosis = diagnose(incident, evidence, playbook)

@@ -21,9 +21,23 @@ from agent_sre.evidence.bundle.faults import Fault
 from agent_sre.evidence.bundle.kinds import KIND_BY_NAME, kind_of_word, plural_of
 from agent_sre.evidence.bundle.logs import patterns_of
 from agent_sre.evidence.bundle.openmetrics import NAME as METRIC
-from agent_sre.evidence.evidence import Data, Evidence, Fact, KubernetesObject, LogPattern, MetricSeries, Query, SourceHealth, Window
+from agent_sre.evidence.derived import with_changes
+from agent_sre.evidence.evidence import (
+    Data,
+    Evidence,
+    EvidenceSet,
+    Fact,
+    Gap,
+    KubernetesObject,
+    LogPattern,
+    MetricSeries,
+    Query,
+    SourceHealth,
+    Window,
+)
 from agent_sre.evidence.kubernetes.objects import is_troubled
 from agent_sre.evidence.kubernetes.summaries import summary_of
+from agent_sre.evidence.prometheus.movement import movement
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.durations import readable
 from agent_sre.kit.errors import BadInput, Rejected
@@ -32,26 +46,27 @@ from agent_sre.kit.times import format_instant
 
 NAME = "bundle"
 
-RECORDED = ("kubernetes", "prometheus")
-"""Sources whose answers a bundle holds, beside its own."""
+MAX_OBJECTS = 5_000
+MAX_OBJECT_BYTES = 8_000_000
+MAX_SERIES = 2_000
+MAX_SAMPLES = 400_000
+MAX_POINTS = 1_000
+"""Far more than live sources keep: a recording is looked at once, on the reader's machine, and the rules should see what `agent-sre eval` lets
+them see. What the page and the JSON show of it is bounded there."""
 
-MAX_OBJECTS = 100
-MAX_OBJECT_BYTES = 400_000
-MAX_SERIES = 20
-MAX_POINTS = 240
 MAX_FACTS = 100
 MAX_DEPENDENCIES = 500
 MAX_FAULTS = 5
 """Unreadable files that get a Gap of their own; one more says how many others there are."""
 
-_BEFORE_ONSET = timedelta(hours=1)
+_BEFORE_ONSET = timedelta(hours=4)
 _HARMLESS = frozenset({"empty", "withheld"})
 """Faults that are answers: kubectl found nothing, and Secrets are never read."""
 
 _ALWAYS_READ = (
     "pods", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "services", "endpoints", "nodes", "persistentvolumeclaims", "events",
 )  # fmt: skip
-_MAX_KINDS = 18
+_MAX_KINDS = 40
 _IDENTITY = (
     "namespace",
     "pod",
@@ -100,10 +115,24 @@ class BundleSource:
     async def fetch(self, query: Query, incident: Incident) -> Evidence:
         """The answer, from memory. Raises BadInput for what the bundle has and nobody can read."""
         began = monotonic()
-        fetch = self._fetch_by_kind.get(query.kind, self._objects)
         # Mining and sorting take tens of milliseconds, which other questions need not wait for.
-        evidence = await asyncio.to_thread(fetch, query, incident)
+        evidence = await asyncio.to_thread(self._answer, query, incident)
         return replace(evidence, took=timedelta(seconds=monotonic() - began))
+
+    def everything(self, incident: Incident) -> EvidenceSet:
+        """All answers at once, with what changed, for whoever needs no deadline: the same that `gather` gets one by one."""
+        items: list[Evidence] = []
+        gaps: list[Gap] = []
+        for number, question in enumerate(self.plan(incident, self._now), 1):
+            query = replace(question, id=f"E{number:02d}")
+            try:
+                items.append(self._answer(query, incident))
+            except BadInput as error:
+                gaps.append(Gap(query=query, reason=error.reason, detail=str(error)))
+        return with_changes(EvidenceSet(items=tuple(items), gaps=tuple(gaps)), incident, self._now)
+
+    def _answer(self, query: Query, incident: Incident) -> Evidence:
+        return self._fetch_by_kind.get(query.kind, self._objects)(query, incident)
 
     async def check(self, timeout: timedelta) -> SourceHealth:  # noqa: ARG002, ASYNC109  (as the other sources' checks)
         """What the bundle holds. Never raises."""
@@ -159,16 +188,22 @@ class BundleSource:
             raise Rejected('The query "series" needs a time window.')
         start, end = query.window.start.timestamp(), query.window.end.timestamp()
         total = sum(len(found) for found in self.bundle.series.values())
-        kept = []
-        for series in _nearest(self.bundle.series, incident):
+        about, around = _nearest(self.bundle.series, incident)
+        kept: list[MetricSeries] = []
+        room = MAX_SAMPLES
+        for series in (*about, *around):
             points = tuple(point for point in series.points if start <= point[0] <= end)
-            if points:
-                kept.append(MetricSeries(labels=series.labels, points=_thinned(points)))
-            if len(kept) == MAX_SERIES:
+            if not points:
+                continue
+            points = _thinned(points)
+            room -= len(points)
+            if room < 0 or len(kept) == MAX_SERIES:
                 break
-        names = len({series.labels.get(METRIC, "") for series in kept})
-        about = f"{len(kept)} series of {names} metrics about the subject" if kept else "no series about the subject"
-        summary = f"{about}; the recording has {total:,} of {len(self.bundle.series)}"
+            kept.append(MetricSeries(labels=series.labels, points=points))
+        names = len({series.labels.get(METRIC, "") for series in about})
+        mine = f"{len(about)} series of {names} metrics about the subject" if about else "no series about the subject"
+        others = max(0, len(kept) - len(about))
+        summary = f"{mine}{f', {others} around it' if others else ''}; the recording has {total:,} of {len(self.bundle.series)}"
         return self._evidence(query, incident, kept, summary, truncated=len(kept) < total)
 
     def _logs(self, query: Query, incident: Incident) -> Evidence:
@@ -307,17 +342,30 @@ def _distance(item: KubernetesObject, subject: Subject) -> tuple[bool, bool, boo
     return (not named, not is_troubled(item), item.namespace not in ("", subject.namespace), item.namespace, item.name)
 
 
-def _nearest(series_by_name: Mapping[str, tuple[MetricSeries, ...]], incident: Incident) -> list[MetricSeries]:
-    """Series that share identity labels with the incident's alerts, those with the most first, one of each metric before a second of any."""
+def _nearest(series_by_name: Mapping[str, tuple[MetricSeries, ...]], incident: Incident) -> tuple[tuple[MetricSeries, ...], tuple[MetricSeries, ...]]:
+    """Series about the subject, and those around it.
+
+    About it are those that share identity labels with the incident's alerts, those with the most first, one of each metric before a second of any.
+    Around it are all others but those of other namespaces; what moved most comes first.
+    """
     labels = {name: value for alert in incident.alerts for name, value in alert.labels.items() if name in _IDENTITY and value}
     names = {value for value in (incident.subject.name, incident.subject.service, *labels.values()) if value}
-    ranked: list[tuple[int, int, str, MetricSeries]] = []
+    about: list[tuple[int, int, str, MetricSeries]] = []
+    around: list[tuple[float, MetricSeries]] = []
     for name, found in series_by_name.items():
-        scored = [(_agreement(series, labels, names), series) for series in found]
-        near = sorted((pair for pair in scored if pair[0] > 0), key=lambda pair: (-pair[0], sorted(pair[1].labels.items())))
-        ranked += [(-score, place, name, series) for place, (score, series) in enumerate(near[:MAX_SERIES])]
-    ranked.sort(key=lambda entry: (entry[0], entry[1], entry[2]))
-    return [entry[3] for entry in ranked]
+        scored = [(_agreement(series, labels, names - {labels.get("namespace", "")}), series) for series in found]
+        near = [(-score, sorted(series.labels.items()), series) for score, series in scored if score]
+        near.sort(key=lambda entry: entry[:2])
+        about += [(score, place, name, series) for place, (score, _, series) in enumerate(near)]
+        around += [(_moved(series, incident), series) for score, series in scored if score == 0]
+    about.sort(key=lambda entry: (entry[0], entry[1], entry[2]))
+    around.sort(key=lambda entry: (-entry[0], sorted(entry[1].labels.items())))
+    return tuple(entry[3] for entry in about), tuple(series for _, series in around)
+
+
+def _moved(series: MetricSeries, incident: Incident) -> float:
+    found = movement(series.points, incident.lead.starts_at)
+    return found.score if found else 0.0
 
 
 def _counted(count: int, name: str) -> str:
@@ -330,13 +378,15 @@ def _thinned(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, floa
     return points[::-1][::stride][::-1]
 
 
-def _agreement(series: MetricSeries, labels: Mapping[str, str], names: set[str]) -> int:
-    """How much a series is about the incident: zero where a label contradicts."""
+def _agreement(series: MetricSeries, labels: Mapping[str, str], names: set[str]) -> int | None:
+    """How much a series is about the incident; None where it is of another namespace. That the namespace is the same says nothing yet."""
     score = 0
     for name, value in series.labels.items():
         if name == METRIC:
             continue
-        if name in labels and labels[name] != value and name == "namespace":
-            return 0
+        if name == "namespace":
+            if name in labels and labels[name] != value:
+                return None
+            continue
         score += 2 * (labels.get(name) == value) + (value in names)
     return score
