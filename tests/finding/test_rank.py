@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -131,6 +133,14 @@ def test_of_two_that_could_explain_each_other_only_the_weaker_is_explained() -> 
     found = scores(seen("oom_killed", APP, 0.9, OTHER), seen("oom_killed", OTHER, 0.6, APP))
     assert found["press", "oom_killed"] == 0.9
     assert found["mill", "oom_killed"] == pytest.approx(0.06)
+
+
+def test_the_same_name_in_another_namespace_explains_nothing() -> None:
+    elsewhere = replace(OTHER, namespace="staging")
+    found = scores(seen("oom_killed", APP, 0.6, OTHER), seen("oom_killed", elsewhere, 0.9))
+    assert found["press", "oom_killed"] == 0.6
+    nowhere = replace(OTHER, namespace="")
+    assert scores(seen("oom_killed", APP, 0.6, OTHER), seen("oom_killed", nowhere, 0.9))["press", "oom_killed"] < 0.1
 
 
 def test_a_consequence_is_no_cause_and_says_whose_it_is() -> None:

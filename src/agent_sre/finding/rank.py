@@ -106,24 +106,32 @@ def seen_causes(findings: Sequence[Finding]) -> tuple[Hypothesis, ...]:
             groups.setdefault((finding.cause, object_name(finding.subject), finding.subject.namespace), []).append(finding)
     strength = {key: _together(group) for key, group in groups.items()}
     explainers = {key: _explainers(group) for key, group in groups.items()}
-    blame: dict[str, float] = {}  # by object: how surely something is wrong with it
-    first_stage: dict[tuple[str, str], dict[int, float]] = {}  # by object: how surely it was stopped at each stage of its life
-    explained_by: dict[str, set[str]] = {}
-    for (cause, name, namespace), score in strength.items():
-        blame[name] = max(blame.get(name, 0.0), score)
-        stages = first_stage.setdefault((name, namespace), {})
+    blame: dict[_Place, float] = {}  # by object: how surely something is wrong with it
+    first_stage: dict[_Place, dict[int, float]] = {}  # by object: how surely it was stopped at each stage of its life
+    explained_by: dict[_Place, set[_Place]] = {}
+    for (cause, *_), place, score in ((key, key[1:], score) for key, score in strength.items()):
+        blame[place] = max(blame.get(place, 0.0), score)
+        stages = first_stage.setdefault(place, {})
         stages[_stage(cause)] = max(stages.get(_stage(cause), 0.0), score)
-        explained_by.setdefault(name, set()).update(explainers[cause, name, namespace])
+        explained_by.setdefault(place, set()).update(explainers[cause, *place])
     hypotheses = []
     for key, group in groups.items():
+        place = key[1:]
+        deeper = {known for known in blame for wanted in explainers[key] if _is_same(known, wanted)}
         # of two that could explain each other the surer one does
-        others = [(blame[name], name) for name in explainers[key] if name in blame and _may_explain(name, key[1], blame, explained_by)]
-        explained, by = max((*others, *((share, key[1]) for share in _earlier(key, first_stage[key[1], key[2]]))), default=(0.0, ""))
+        others = [(blame[known], known[0]) for known in deeper if _may_explain(known, place, blame, explained_by)]
+        explained, by = max((*others, *((share, place[0]) for share in _earlier(key, first_stage[place]))), default=(0.0, ""))
         hypotheses.append(_seen(key, group, strength[key] * (1 - explained), by if explained > EXPLAINED else ""))
     return tuple(sorted(hypotheses, key=lambda item: -item.score))
 
 
+_Place = tuple[str, str]  # name of the object, namespace
 _Key = tuple[str, str, str]  # cause, name of the object, namespace
+
+
+def _is_same(one: _Place, other: _Place) -> bool:
+    """The same names run in many namespaces (staging, production), so those count; curves often do not say theirs."""
+    return one[0] == other[0] and (one[1] == other[1] or not one[1] or not other[1])
 
 
 def _together(findings: Sequence[Finding]) -> float:
@@ -133,12 +141,13 @@ def _together(findings: Sequence[Finding]) -> float:
     return 1 - left
 
 
-def _explainers(findings: Sequence[Finding]) -> frozenset[str]:
-    return frozenset(object_name(subject) for finding in findings for subject in finding.explained_by)
+def _explainers(findings: Sequence[Finding]) -> frozenset[_Place]:
+    return frozenset((object_name(subject), subject.namespace) for finding in findings for subject in finding.explained_by)
 
 
-def _may_explain(name: str, other: str, blame: Mapping[str, float], explained_by: Mapping[str, set[str]]) -> bool:
-    return name != other and (other not in explained_by.get(name, ()) or blame[name] > blame[other])
+def _may_explain(place: _Place, other: _Place, blame: Mapping[_Place, float], explained_by: Mapping[_Place, set[_Place]]) -> bool:
+    mutual = any(_is_same(wanted, other) for wanted in explained_by.get(place, ()))
+    return not _is_same(place, other) and (not mutual or blame[place] > blame[other])
 
 
 def _earlier(key: _Key, stages: Mapping[int, float]) -> Iterator[float]:
