@@ -74,7 +74,9 @@ def test_baselines_measure_the_highest_value_in_their_own_unit() -> None:
 def test_baselines_rank_services_by_their_worst_series() -> None:
     def curve(service: str, *values: float) -> Curve:
         points = tuple((float(at), value) for at, value in enumerate(values))
-        return Curve(evidence_id="E01", metric="m", signal="", good=False, factor=1.0, unit="", labels={"service": service}, points=points)
+        return Curve(
+            evidence_id="E01", metric="m", signal="", good=False, factor=1.0, unit="", unit_is_known=False, labels={"service": service}, points=points
+        )
 
     curves = [
         curve("calm", 1, 2, 1, 2, 1, 2), curve("ill", 1, 2, 1, 2, 1, 9), curve("ill", 1, 1, 1, 2, 1, 1),

@@ -17,11 +17,10 @@ def world(*answers: Evidence) -> World:
     return World(an_incident(), EvidenceSet(items=answers))
 
 
-def answered(evidence_id: str, kind: str, *data: Data, source: str = "kubernetes", truncated: bool = False) -> Evidence:
+def answered(evidence_id: str, kind: str, *data: Data, source: str = "kubernetes") -> Evidence:
     query = Query(id=evidence_id, source=source, kind=kind, expression="", purpose="")
     return Evidence(
         id=evidence_id, query=query, subject=Subject(kind="Namespace", name="shop"), data=data, summary="", collected_at=NOW, took=timedelta(0),
-        truncated=truncated,
     )  # fmt: skip
 
 
@@ -62,13 +61,6 @@ def test_events_are_found_by_what_they_are_about_and_cite_their_answer() -> None
     assert seen.events("Pod", "shop", "db-1") == ()
 
 
-def test_absence_only_means_something_where_a_whole_list_was_read() -> None:
-    seen = world(answered("E01", "pods"), answered("E02", "services", truncated=True))
-    assert seen.looked_at("pods")
-    assert not seen.looked_at("services")
-    assert not seen.looked_at("nodes")
-
-
 def test_applied_manifests_are_not_mistaken_for_what_is() -> None:
     seen = world(answered("E01", "manifests", thing("Deployment", "till")))
     assert seen.objects("Deployment") == ()
@@ -84,3 +76,9 @@ def test_a_curve_is_what_was_asked_for_else_what_its_name_says() -> None:
     assert (first.signal, first.good, first.factor, dict(first.labels)) == ("errors", False, 1.0, {"service": "till"})
     assert (second.signal, second.factor) == ("latency", 0.001)
     assert (third.signal, third.factor) == ("cpu", 1.0)
+
+
+def test_a_latency_whose_name_tells_no_unit_says_so() -> None:
+    told = MetricSeries(labels={"__name__": "till_request_duration_ms"}, points=POINTS)
+    untold = MetricSeries(labels={"__name__": "till_latency"}, points=POINTS)
+    assert [curve.unit_is_known for curve in world(answered("E01", "series", told, untold)).curves] == [True, False]

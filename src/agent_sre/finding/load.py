@@ -49,7 +49,8 @@ def _measured(world: World) -> dict[str, Measured]:
             continue
         values = _before_and_after(curve, world.now.timestamp())
         if values is not None:
-            found.setdefault(name, Measured()).put(kind, *values, curve.evidence_id)
+            scale = _to_milliseconds(curve) if kind in ("latency", "tail") else 1.0
+            found.setdefault(name, Measured()).put(kind, values[0] * scale, values[1] * scale, curve.evidence_id)
     return found
 
 
@@ -64,8 +65,13 @@ def _kind(curve: Curve) -> str:
     return "cpu" if _CPU.search(curve.metric) else ""
 
 
+def _to_milliseconds(curve: Curve) -> float:
+    """A latency whose metric does not say its unit is in milliseconds, as tracers count."""
+    return 1_000.0 * curve.factor if curve.unit_is_known else 1.0
+
+
 def _before_and_after(curve: Curve, now: float) -> tuple[float, float] | None:
-    """The usual value before the trouble and the second highest since, in milliseconds for latencies as the recording has them."""
+    """The usual value before the trouble and the second highest since."""
     before = sorted(value for at, value in curve.points if at < now - LOAD.recent_seconds and math.isfinite(value))
     after = sorted(value for at, value in curve.points if at >= now - LOAD.recent_seconds and math.isfinite(value))
     if not before or len(after) < 3:

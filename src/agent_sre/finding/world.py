@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _METRIC = "__name__"
-_APP_LABELS = ("app.kubernetes.io/name", "app", "k8s-app", "app.kubernetes.io/component", "name", "component")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +54,7 @@ class Curve:
     good: bool  # counts what went well: less is worse
     factor: float  # times the value gives the base unit
     unit: str
+    unit_is_known: bool  # told by whoever asked, or by the metric's name; else `unit` and `factor` are the custom for such metrics
     labels: Mapping[str, str]  # without __name__
     points: tuple[tuple[float, float], ...]  # (unix seconds, value), oldest first
 
@@ -98,10 +98,6 @@ class World:
     def object(self, kind: str, namespace: str, name: str) -> Seen[KubernetesObject] | None:
         """The object of this name, None where nobody saw it."""
         return self._object_by_key.get((kind, namespace, name))
-
-    def looked_at(self, plural: str) -> bool:
-        """Whether this kind of object was asked for and answered, so that its absence means something."""
-        return any(item.query.source == "kubernetes" and item.query.kind == plural and not item.truncated for item in self.evidence.items)
 
     @cached_property
     def applied(self) -> tuple[Seen[KubernetesObject], ...]:
@@ -207,6 +203,7 @@ def _curve(item: Evidence, series: MetricSeries, classify: Callable[[str], Metri
     if series.signal:
         return Curve(
             evidence_id=item.id, metric=name, signal=series.signal, good=series.worse == "down", factor=1.0, unit=series.unit,
+            unit_is_known=True,
             labels={label: value for label, value in series.labels.items() if label != _METRIC}, points=series.points,
         )  # fmt: skip
     metric = classify(name) if name else None
@@ -218,6 +215,7 @@ def _curve(item: Evidence, series: MetricSeries, classify: Callable[[str], Metri
         good=metric.good if metric else False,
         factor=metric.factor if metric else 1.0,
         unit=metric.unit if metric else "",
+        unit_is_known=metric is not None and metric.unit_is_told,
         labels={label: value for label, value in series.labels.items() if label != _METRIC},
         points=series.points,
     )

@@ -105,6 +105,7 @@ class Metric:
     factor: float = 1.0
     rank: int = 0
     good: bool = False  # of errors: counts successes, so less is worse
+    unit_is_told: bool = True  # by the name; else `unit` is what such metrics usually are in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +230,7 @@ def _shaped(name: str, signal: str, *, rank: int, good: bool = False) -> Metric:
     form = _form(name)
     unit, factor = numbers.PLAIN, 1.0
     spoken = [word for word in _words(name) if word not in ("bucket", "sum", "count", "total", "per", "second")] or [""]
+    told = any(word in _UNITS for word in spoken)
     for word in reversed(spoken):
         if word in _UNITS:
             unit, factor = _UNITS[word]
@@ -245,7 +247,7 @@ def _shaped(name: str, signal: str, *, rank: int, good: bool = False) -> Metric:
         unit = numbers.BYTES_PER_SECOND if unit == numbers.BYTES else numbers.PER_SECOND
     elif signal == CPU and unit == numbers.SECONDS:
         unit = numbers.PLAIN  # seconds per second: cores
-    return Metric(name=name, signal=signal, form=form, unit=unit, factor=factor, rank=rank, good=good)
+    return Metric(name=name, signal=signal, form=form, unit=unit, factor=factor, rank=rank, good=good, unit_is_told=told or signal != LATENCY)
 
 
 def candidates(names: Iterable[str], limit: int) -> tuple[str, ...]:
