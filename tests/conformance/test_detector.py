@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from agent_sre.alert.subject import Subject
 from agent_sre.evidence.evidence import Change, Dependency, Evidence, EvidenceSet, Fact, LogPattern, MetricSeries, Query, Window
 from agent_sre.evidence.playbook import load_playbooks, playbook_for
+from agent_sre.finding.cause import causes
 from agent_sre.finding.detectors import DETECTORS
 from agent_sre.finding.diagnose import diagnose
 from agent_sre.finding.finding import Finding
@@ -150,6 +151,7 @@ def test_any_evidence_gives_findings_and_no_exception(incident: Incident, eviden
         for finding in found:
             assert finding.detector == name
             assert finding.summary.strip()
+            assert not finding.cause or finding.cause in causes(), "a cause without an entry is lost in ranking"
             assert "\n" not in finding.summary
             assert set(finding.evidence_ids) <= known
             assert from_json(Finding, to_json(Finding, finding)) == finding

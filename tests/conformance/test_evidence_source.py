@@ -251,7 +251,7 @@ def check_evidence(evidence: Evidence, query_id: str) -> None:
     series = [item for item in evidence.data if isinstance(item, MetricSeries)]
     facts = [item for item in evidence.data if isinstance(item, Fact)]
     patterns = [item for item in evidence.data if isinstance(item, LogPattern)]
-    assert len(series) <= 120
+    assert len(series) <= 100
     assert len(facts) <= 100
     assert len(patterns) <= 40
     assert all(len(item.sample) < 540 and TOKEN not in item.sample + item.template for item in patterns)

@@ -64,14 +64,8 @@ OLDEST_WEIGHT = 0.3
 
 # Confidence
 
-SURE_SCORE = 0.85
-"""A first cause below this is not told with high confidence."""
-
 CLEAR_LEAD = 1.2
 """The first cause must outweigh the second by this much before anybody calls it likely."""
-
-SURE_LEAD = 1.3
-"""…and by this much before anybody calls it sure: two causes that are nearly as strong may both be so, but which one the alert means is open."""
 
 INCONCLUSIVE = 0.25
 """A first cause below this is not worth a name: the verdict is inconclusive and says what to look at."""
@@ -148,7 +142,6 @@ class Stores:
     denied: float = 0.93  # a client that the database turns away at its start
     refused: float = 0.9  # nothing listens there for this one client, while the others work
     refused_by_all: float = 0.5  # then the database is down, which has causes of its own
-    unreachable_host: float = 0.6
     handshake_failed: float = 0.6  # the client says that the start failed, and not why
     got_over: float = 0.4  # times the weight, where the client is ready all the same
     too_many: float = 0.85  # the server's own words

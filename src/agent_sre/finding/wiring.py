@@ -22,7 +22,6 @@ _ADDRESS = re.compile(
     r"(?:(?:jdbc:)?[a-z][a-z0-9+.-]{1,20}://)?(?:[^@/\s]{1,200}@)?([A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?(?:\.[A-Za-z0-9-]{1,63}){0,6})(?::(\d{1,5}))?(?:[/?;].*)?"
 )
 _HOST_NAME = re.compile(r"(?i)(?:^|[_.-])(?:host(?:name)?|addr(?:ess)?(?:es)?|url|uri|endpoint|server|service|svc|broker|brokers|dsn)s?$")
-_PORT_NAME = re.compile(r"(?i)(?:^|[_.-])port$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +49,12 @@ def workloads(world: World, namespace: str | None = None) -> Iterator[Seen[Kuber
     """Whatever makes pods that serve."""
     for kind in WORKLOADS:
         yield from world.objects(kind, namespace)
+
+
+def workload_named(world: World, subject: Subject) -> Subject:
+    """The workload of this name, as an object of the cluster; the subject itself where there is none: whose log it is, say."""
+    found = (seen.value for seen in workloads(world, subject.namespace or None) if seen.value.name == subject.name)
+    return next((subject_of(item) for item in found), subject)
 
 
 def template_labels(workload: KubernetesObject) -> Mapping[str, str]:

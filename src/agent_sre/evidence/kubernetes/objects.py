@@ -198,13 +198,6 @@ def pods_of(workload: KubernetesObject, objects: Objects) -> tuple[KubernetesObj
     )
 
 
-def replicasets_of(deployment: KubernetesObject, objects: Objects) -> tuple[KubernetesObject, ...]:
-    """Its ReplicaSets, the newest revision first: each is one rollout."""
-    objects = World.of(objects)
-    own = [item for item in of_kind(objects, "ReplicaSet") if item.namespace == deployment.namespace and owner_of(item, objects) == deployment]
-    return tuple(sorted(own, key=lambda item: (revision_of(item), text_of(item.manifest, "metadata", "creationTimestamp")), reverse=True))
-
-
 def revision_of(item: KubernetesObject) -> int:
     """Which rollout of its Deployment this is; 0 where it does not say."""
     text = text_of(item.manifest, "metadata", "annotations", "deployment.kubernetes.io/revision")
@@ -265,11 +258,6 @@ def services_selecting(pod: KubernetesObject, objects: Objects) -> tuple[Kuberne
 def pods_selected_by(service: KubernetesObject, objects: Objects) -> tuple[KubernetesObject, ...]:
     """The pods that a Service selects, ready or not."""
     return tuple(pod for pod in of_kind(objects, "Pod") if pod.namespace == service.namespace and service_selects(service, labels_of(pod)))
-
-
-def endpoints_of(service: KubernetesObject, objects: Objects) -> KubernetesObject | None:
-    """The Endpoints of a Service; None where they are not there."""
-    return find(objects, "Endpoints", service.name, service.namespace)
 
 
 # What a pod needs

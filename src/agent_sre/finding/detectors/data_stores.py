@@ -76,7 +76,7 @@ class DataStores:
         denied = _saying(world, _DENIED, names)
         for name, said in {**_saying(world, _AFTER_FATAL, names), **denied}.items():
             weight = STORES.denied if name in denied else STORES.handshake_failed
-            client = _client(world, said.log.subject)
+            client = wiring.workload_named(world, said.log.subject)
             yield self._finding(said, "mysql_invalid_credentials", weight * _standing(world, client), "the database turns it away", client)
         yield from self._unreachable(world, stores, names)
         for pattern, cause, one, many in (
@@ -110,7 +110,7 @@ class DataStores:
         for said in saying.values():
             alone = len(saying) == 1 or len(saying) * 3 < len(saying) + others
             down = tuple(store for store in stores if not _has_ready(world, store))
-            client = _client(world, said.log.subject)
+            client = wiring.workload_named(world, said.log.subject)
             weight = STORES.refused if alone and not (down and len(stores) == len(down)) else STORES.refused_by_all
             words = "its database refuses the connection, and other workloads have theirs" if alone else "its database refuses the connection"
             yield self._finding(said, "mysql_invalid_port", weight * _standing(world, client), words, client, () if alone else down)
@@ -190,14 +190,6 @@ def _likeness(name: str, clients: Sequence[str]) -> float:
 
 def _common(one: str, other: str) -> int:
     return next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-
-
-def _client(world: World, subject: Subject) -> Subject:
-    """The workload whose log it is."""
-    for seen in wiring.workloads(world, subject.namespace or None):
-        if seen.value.name == subject.name:
-            return wiring.subject_of(seen.value)
-    return subject
 
 
 def _standing(world: World, client: Subject) -> float:

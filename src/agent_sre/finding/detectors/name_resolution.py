@@ -42,7 +42,7 @@ class NameResolution:
         for name, said in silent.items():
             if name in told or len(silent) >= _MANY or _has_settled(world, said[0].log.subject):
                 continue
-            subject = _workload(world, said[0].log.subject)
+            subject = wiring.workload_named(world, said[0].log.subject)
             yield self._finding(
                 subject, WIRING.dns_no_answer, f"{name} gets no answer when it looks up {said[0].host}", _ids(said), "the DNS of the cluster"
             )
@@ -145,13 +145,6 @@ def _settings(item: KubernetesObject, servers: set[str]) -> str:
     if policy == "None":
         return "no name server"
     return "the node's name servers" if policy == "Default" and spec.get("hostNetwork") is not True else ""
-
-
-def _workload(world: World, subject: Subject) -> Subject:
-    for seen in wiring.workloads(world, subject.namespace or None):
-        if seen.value.name == subject.name:
-            return wiring.subject_of(seen.value)
-    return subject
 
 
 def _has_settled(world: World, subject: Subject) -> bool:

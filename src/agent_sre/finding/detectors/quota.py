@@ -6,7 +6,7 @@ A Service that a quota refuses leaves no event at all: whoever applied it saw th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from agent_sre.alert.subject import Subject
@@ -125,9 +125,6 @@ def _still_missing(world: World, notice: Notice) -> bool:
     if there is None:
         there = field(seen.value.manifest, "status", "availableReplicas")
     return not isinstance(wanted, int) or not isinstance(there, int) or there < wanted
-
-
-_APPLIED_KINDS: Mapping[str, str] = {"service": "Service", "storage": "PersistentVolumeClaim"}
 
 
 def _missing(world: World, namespace: str, of: str, resource: str) -> tuple[str, float | None]:

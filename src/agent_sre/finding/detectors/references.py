@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from agent_sre.evidence.evidence import KubernetesObject
-from agent_sre.evidence.kubernetes.objects import container_states, instant_of
+from agent_sre.evidence.kubernetes.objects import container_states, instant_of, mounts_of
 from agent_sre.finding.finding import Finding
 from agent_sre.finding.notices import Notice, notices
 from agent_sre.finding.weights import LIKELY, POSSIBLE, PROVED, STATED
@@ -166,11 +166,5 @@ def _is_short(world: World, notice: Notice) -> bool:
 
 def _mounts(pod: KubernetesObject) -> list[str]:
     """Where volumes are mounted, deepest first; the ones that Kubernetes makes itself are no operator's."""
-    found = set()
-    for group in ("initContainers", "containers"):
-        for container in sequence(field(pod.manifest, "spec", group)):
-            for item in sequence(mapping(container).get("volumeMounts")):
-                path = string(mapping(item).get("mountPath"))
-                if len(path) > 1 and not path.startswith("/var/run/secrets/"):
-                    found.add(path)
-    return sorted(found, key=len, reverse=True)
+    found = {mount.path for mount in mounts_of(pod)}
+    return sorted((path for path in found if len(path) > 1 and not path.startswith("/var/run/secrets/")), key=len, reverse=True)

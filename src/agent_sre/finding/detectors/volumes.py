@@ -10,7 +10,7 @@ from typing import Any
 
 from agent_sre.alert.subject import Subject
 from agent_sre.evidence.evidence import KubernetesObject
-from agent_sre.evidence.kubernetes.objects import instant_of
+from agent_sre.evidence.kubernetes.objects import instant_of, references_of
 from agent_sre.finding.finding import Finding
 from agent_sre.finding.notices import Notice, notices
 from agent_sre.finding.quantities import amount
@@ -202,7 +202,7 @@ def _users(world: World, claim: KubernetesObject) -> tuple[Subject, ...]:
     """The workloads whose pods mount the claim; without any, those whose template does; else the claim itself."""
     found: dict[Subject, None] = {}
     for seen in world.objects("Pod", claim.namespace):
-        if _mounts(field(seen.value.manifest, "spec"), claim.name):
+        if _uses(seen.value, claim.name):
             found[world.workload("Pod", seen.value.namespace, seen.value.name)] = None
     for kind in ("Deployment", "StatefulSet", "DaemonSet", "Job"):
         for seen in world.objects(kind, claim.namespace):
@@ -210,10 +210,10 @@ def _users(world: World, claim: KubernetesObject) -> tuple[Subject, ...]:
                 string(field(mapping(item), "metadata", "name")) for item in sequence(field(seen.value.manifest, "spec", "volumeClaimTemplates"))
             ]
             own = any(name and claim.name.startswith(f"{name}-{seen.value.name}-") for name in templates)
-            if own or _mounts(field(seen.value.manifest, "spec", "template", "spec"), claim.name):
+            if own or _uses(seen.value, claim.name):
                 found[Subject(kind=kind, name=seen.value.name, namespace=claim.namespace)] = None
     return tuple(found) or (Subject(kind="PersistentVolumeClaim", name=claim.name, namespace=claim.namespace),)
 
 
-def _mounts(spec: Any, claim: str) -> bool:
-    return any(field(mapping(item), "persistentVolumeClaim", "claimName") == claim for item in sequence(field(mapping(spec), "volumes")))
+def _uses(workload: KubernetesObject, claim: str) -> bool:
+    return any(item.kind == "PersistentVolumeClaim" and item.name == claim for item in references_of(workload))
