@@ -69,6 +69,7 @@ def test_confidence_says_what_it_rests_on() -> None:
     evidence = evidence_set(answer("kubernetes", "pods", Fact(name="pod", text="x", values={})))
     _, reason = judge(evidence, [_hypothesis("oom_killed", 0.9), _hypothesis("oom_killed", 0.4, name="till")])
     assert "[E01] speaks for H1; of verdicts like this one about" in reason
+    assert "100%" not in judge(evidence, [_hypothesis("oom_killed", 0.99)])[1]
 
 
 def test_of_two_objects_that_are_as_suspect_neither_is_told_with_confidence() -> None:

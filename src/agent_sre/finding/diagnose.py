@@ -12,7 +12,7 @@ from agent_sre.finding.finding import Confidence, Diagnosis, Finding, Hypothesis
 from agent_sre.finding.rank import rank
 from agent_sre.finding.relations import relate
 from agent_sre.finding.story import chain, next_check, ruled_out
-from agent_sre.finding.weights import CLEAR_LEAD, HIGH, INCONCLUSIVE, MEDIUM
+from agent_sre.finding.weights import CLEAR_LEAD, HIGH, INCONCLUSIVE, MEDIUM, MOST_CLAIMED
 from agent_sre.finding.world import World
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.text import one_line
@@ -82,7 +82,7 @@ def judge(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis]) -> tuple[Conf
 def _as_recorded(first: Hypothesis, support: Sequence[str], chance: float) -> tuple[Confidence, str]:
     confidence = Confidence.HIGH if chance >= HIGH else Confidence.MEDIUM if chance >= MEDIUM else Confidence.LOW
     against = f", and {_cited(first.contradicting)} against it" if first.contradicting else ""
-    return confidence, f"{_cited(support)} speaks for {first.id}{against}; of verdicts like this one about {chance:.0%} are right"
+    return confidence, f"{_cited(support)} speaks for {first.id}{against}; of verdicts like this one about {min(chance, MOST_CLAIMED):.0%} were right on recorded incidents"
 
 
 def _why_nothing(empty: Sequence[Evidence], gaps: Sequence[Gap]) -> str:

@@ -312,6 +312,9 @@ HIGH = 0.9
 MEDIUM = 0.5
 """More often right than wrong."""
 
+MOST_CLAIMED = 0.97
+"""No report claims to be surer: that was learned from the incidents that we have, and says little about the kinds that we have not."""
+
 CONFIDENCE_PRIOR: Mapping[str, float] = {
     # Where learning starts, and what stands where no example says otherwise.
     "always": -2.5,  # a single detector of weight 0.7 that nobody contradicts is not yet high
