@@ -11,6 +11,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 PYTEST_ARGS ?=
+# Processes that the suite runs in, a file of tests at a time in each; 0 is one, without others.
+WORKERS ?= 2
 
 .PHONY: setup demo run test check bench docs lock clean
 
@@ -31,7 +33,7 @@ run: setup
 	@$(BIN)/agent-sre serve
 
 test: setup
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile $(PYTEST_ARGS)
 
 check: setup
 	$(BIN)/ruff check
