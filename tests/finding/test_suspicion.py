@@ -238,3 +238,8 @@ def test_a_service_that_asks_more_often_for_as_many_requests_is_the_one_to_look_
 def test_how_full_the_memory_is_tells_of_memory_and_not_of_the_processor() -> None:
     full = replace(series("container_memory_working_set_bytes", 0.5, 0.95, service="till"), signal="saturation", unit="ratio", worse="up")
     assert first(world_of(full)) == ("till", "memory_growth")
+
+
+def test_what_moved_is_told_in_its_unit() -> None:
+    found = suspects(world_of(series("till_memory_usage_bytes", 300 * 2**20, 900 * 2**20, service="till")))
+    assert "memory of till went from 300 MiB to 900 MiB" in [clue.summary for clue in found[0].clues]

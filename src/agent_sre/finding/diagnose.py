@@ -82,7 +82,8 @@ def judge(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis]) -> tuple[Conf
 def _as_recorded(first: Hypothesis, support: Sequence[str], chance: float) -> tuple[Confidence, str]:
     confidence = Confidence.HIGH if chance >= HIGH else Confidence.MEDIUM if chance >= MEDIUM else Confidence.LOW
     against = f", and {_cited(first.contradicting)} against it" if first.contradicting else ""
-    return confidence, f"{_cited(support)} speaks for {first.id}{against}; of verdicts like this one about {min(chance, MOST_CLAIMED):.0%} were right on recorded incidents"
+    share = f"of verdicts like this one about {min(chance, MOST_CLAIMED):.0%} were right on recorded incidents"
+    return confidence, f"{_cited(support)} speaks for {first.id}{against}; {share}"
 
 
 def _why_nothing(empty: Sequence[Evidence], gaps: Sequence[Gap]) -> str:

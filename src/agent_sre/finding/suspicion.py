@@ -487,7 +487,8 @@ def logs(services: Services, world: World) -> Iterator[Clue]:
 
 
 def _moved(item: Movement, cause: str, kind: str, strength: float, what: str, service: str = "") -> Clue:
-    before, now = f"{item.shift.before:.3g}", f"{item.shift.now:.3g}"
+    unit = item.curve.unit if item.curve.unit_is_known else numbers.PLAIN
+    now, before = numbers.format_beside(item.shift.now, item.shift.before, unit)
     return Clue(
         service=service or item.service, cause=cause, kind=kind, strength=strength,
         summary=f"{what} of {service or item.service} went from {before} to {now}", evidence_ids=(item.curve.evidence_id,),
