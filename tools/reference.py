@@ -156,7 +156,11 @@ def _playbook_page(playbook: Playbook) -> str:
     lines += [_first_line(playbook.meaning), "", f"Impact: {_first_line(playbook.impact)}", ""]
     if playbook.evidence:
         lines += ["## What is looked at first", "", *(f"- `{item.look}`: {item.why}" for item in playbook.evidence), ""]
-    lines += ["## What it usually is", "", *(f"- {_first_line(item.cause)}. How to tell: {_first_line(item.check)}" for item in playbook.causes), ""]
+    lines += ["## What it usually is", ""]
+    for cause in playbook.causes:
+        lines += [f"- {_first_line(cause.cause)}", f"    - Speaks for it: {_first_line(cause.check)}"]
+        lines += [f"    - Rules it out: {_first_line(cause.rules_out)}"] if cause.rules_out else []
+    lines += [""]
     if playbook.queries:
         lines += ["## Queries", ""]
         for query in playbook.queries:

@@ -60,7 +60,7 @@ def texts_of(playbook: Playbook) -> list[str]:
         line
         for template in (
             playbook.title, playbook.meaning, playbook.impact,
-            *(text for item in playbook.causes for text in (item.cause, item.check)),
+            *(text for item in playbook.causes for text in (item.cause, item.check, item.rules_out) if text),
             *(item.why for item in playbook.queries),
             *(item.text for item in playbook.steps),
         )

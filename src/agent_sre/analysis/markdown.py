@@ -232,7 +232,11 @@ def _hypothesis_item(number: int, hypothesis: Hypothesis) -> list[str]:
     if hypothesis.doubts:
         lines.append(f"{indent}- Against it: {'; '.join(prose(doubt, 300) for doubt in hypothesis.doubts[:_MOST_REASONS])}")
     if hypothesis.check:
-        lines.append(f"{indent}{'- ' if len(lines) > 1 else ''}How to tell: {prose(hypothesis.check)}")
+        listed = f"{indent}- " if len(lines) > 1 or hypothesis.rules_out else indent
+        lines.append(f"{listed}How to tell: {prose(hypothesis.check)}")
+    if hypothesis.rules_out:
+        listed = f"{indent}- " if len(lines) > 1 else indent
+        lines.append(f"{listed}Not this if: {prose(hypothesis.rules_out)}")
     return lines
 
 
@@ -378,6 +382,7 @@ def _hypothesis_json(item: Hypothesis) -> dict[str, Any]:
         "supporting": _texts(item.supporting),
         "contradicting": _texts(item.contradicting),
         "check": _text(item.check),
+        "rules_out": _text(item.rules_out),
         "reasons": _texts(item.reasons),
         "doubts": _texts(item.doubts),
     }

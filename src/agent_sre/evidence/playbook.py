@@ -70,10 +70,11 @@ _SHELL_LINE = re.compile(r"""(?:[^\s'"\\;&|`<>()]|'[^'\\;&|`<>]*'|"[^"\\;&|`<>]*
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaybookCause:
-    """One usual cause, most usual first, and how to tell."""
+    """One usual cause, most usual first, how to tell, and what would be seen if it were something else."""
 
     cause: str
-    check: str
+    check: str  # what rules it in
+    rules_out: str = ""  # what rules it out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +200,7 @@ def fill(playbook: Playbook, values: Mapping[str, str]) -> Playbook:
         return render(template, "text", values)
 
     causes = [
-        PlaybookCause(cause=cause, check=check)
+        PlaybookCause(cause=cause, check=check, rules_out=text(item.rules_out) or "")
         for item in playbook.causes
         if (cause := text(item.cause)) is not None and (check := text(item.check)) is not None
     ]
@@ -518,8 +519,12 @@ def _look(table: _Table) -> PlaybookLook:
 
 
 def _cause(table: _Table) -> PlaybookCause:
-    table.none_but("cause", "check")
-    return PlaybookCause(cause=table.template("cause", "text", always=True), check=table.template("check", "text", always=True))
+    table.none_but("cause", "check", "rules_out")
+    return PlaybookCause(
+        cause=table.template("cause", "text", always=True),
+        check=table.template("check", "text", always=True),
+        rules_out=table.template("rules_out", "text", may_miss=True),
+    )
 
 
 def _query(table: _Table) -> PlaybookQuery:

@@ -51,7 +51,8 @@ class Hypothesis:
     score: float
     supporting: tuple[str, ...]  # evidence ids
     contradicting: tuple[str, ...]
-    check: str = ""  # what would confirm or refute it, for people
+    check: str = ""  # what would confirm it, for people
+    rules_out: str = ""  # what would refute it, for people; empty where nobody wrote it down
     name: str = ""  # of finding/causes; empty for a usual cause of a playbook, which nothing was seen of
     reasons: tuple[str, ...] = ()  # what was seen that speaks for it, a sentence each
     doubts: tuple[str, ...] = ()  # what speaks against it

@@ -248,6 +248,7 @@ def _weighed(item: PlaybookCause, prior: float, findings: Sequence[Finding], sub
         supporting=tuple(dict.fromkeys(supporting)),
         contradicting=tuple(dict.fromkeys(contradicting)),
         check=item.check,
+        rules_out=item.rules_out,
     )
 
 
