@@ -73,8 +73,9 @@ async def test_a_refused_scrape_is_explained_in_prometheus_own_words() -> None:
         fake.targets.append({"labels": labels, "health": "down", "lastError": error, "scrapePool": "api"})
         result = await measured(fake, incident)
     assert summaries(result)["target_down"].startswith("10.0.0.7:80 refuses connections")
+    assert result.hypotheses[0].name == "target_refuses"
     assert "not running" in result.hypotheses[0].cause
-    assert result.confidence == "medium"
+    assert not any("down" in item.cause for item in result.hypotheses[1:])  # the usual cause that this one is
 
 
 async def test_what_the_store_remembers_is_understood(tmp_path: Path) -> None:

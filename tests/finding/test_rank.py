@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent_sre.alert.subject import Subject
 from agent_sre.evidence.playbook import PlaybookCause, load_playbooks
+from agent_sre.finding.cause import causes as known_causes
 from agent_sre.finding.detectors import target_down
 from agent_sre.finding.facts import Value
 from agent_sre.finding.finding import Finding
@@ -52,19 +53,36 @@ def test_a_clue_that_nobody_knows_moves_nothing() -> None:
     assert rank(usual, [finding("E01", clue="no such clue")], POD) == rank(usual, (), POD)
 
 
-def test_a_proposed_cause_takes_its_place_by_weight() -> None:
-    ranked = rank(causes("usual"), [finding("E02", subject=NODE, cause="A symptom of the node", check="look", weight=0.6)], POD)
-    assert [(item.cause, item.subject) for item in ranked] == [("A symptom of the node", NODE), ("usual", POD)]
-    assert ranked[0].supporting == ("E02",)
-    assert ranked[0].check == "look"
+def test_a_cause_that_was_seen_takes_its_place_by_weight() -> None:
+    ranked = rank(causes("usual"), [seen("node_memory_pressure", NODE, 0.6)], POD)
+    assert [(item.name, item.subject) for item in ranked] == [("node_memory_pressure", NODE), ("", POD)]
+    assert ranked[0].supporting == ("E01",)
+    assert ranked[0].check
 
 
-def test_a_proposed_cause_takes_the_place_of_the_usual_one_that_it_confirms() -> None:
+def test_a_cause_that_was_seen_takes_the_place_of_the_usual_one_that_it_is() -> None:
     usual = causes("The network is slow", "The process crashed or is not running")
-    proposal = finding("E04", clue="connection_refused", cause="Nothing listens", check="is it up?", weight=0.7)
-    ranked = rank(usual, [proposal], POD)
-    assert [item.cause for item in ranked] == ["Nothing listens", "The network is slow"]
+    ranked = rank(usual, [seen("target_refuses", POD, 0.7)], POD)
+    assert [item.name or item.cause for item in ranked] == ["target_refuses", "The network is slow"]
     assert ranked[0].score == 0.7
+
+
+def test_a_leak_that_was_seen_is_not_told_twice_though_the_curve_speaks_for_it_too() -> None:
+    found = [seen("memory_growth", POD, 0.6), finding("E02", clue="steady_growth")]
+    ranked = rank(causes("A memory leak", "The limit is too low"), found, POD)
+    assert [item.name or item.cause for item in ranked] == ["memory_growth", "The limit is too low"]
+
+
+def test_what_was_seen_of_another_object_leaves_the_usual_causes_of_this_one() -> None:
+    ranked = rank(causes("A memory leak"), [seen("memory_growth", NODE, 0.6)], POD)
+    assert [item.name or item.cause for item in ranked] == ["memory_growth", "A memory leak"]
+
+
+@pytest.mark.parametrize("name", [name for name, cause in known_causes().items() if cause.same_as])
+def test_every_cause_that_playbooks_name_as_well_is_found_in_one(name: str) -> None:
+    words = known_causes()[name].same_as
+    assert words is not None
+    assert [item.cause for playbook in load_playbooks() for item in playbook.causes if words.search(item.cause)]
 
 
 def test_at_most_six_hypotheses_with_ids_in_order() -> None:
@@ -89,7 +107,7 @@ def test_every_clue_of_a_scrape_error_is_known() -> None:
             lambda ids, facts: finding(*ids, **facts),
             st.lists(st.sampled_from(["E01", "E02"]), max_size=2),
             st.dictionaries(
-                st.sampled_from(["clue", "cause", "check", "weight"]),
+                st.sampled_from(["clue", "weight"]),
                 st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.sampled_from(sorted(CLUES))),
             ),
         ),

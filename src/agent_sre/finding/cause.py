@@ -8,6 +8,7 @@ facts (`$port`, `$image`, `$quota`) where it has them; of several lines the firs
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from agent_sre.finding.finding import Finding
 
 FILES = (
     "nodes", "scheduling", "images", "configuration", "storage", "quotas", "probes", "network", "data-stores", "resources", "services", "changes",
+    "monitoring",
 )  # fmt: skip
 """The packaged files, by field."""
 
@@ -33,6 +35,7 @@ class Cause:
     sentence: str  # template: "$subject was killed for using more memory than its limit"
     check: str  # template: what would confirm or refute it
     steps: tuple[PlaybookStep, ...]  # what to do, soonest first
+    same_as: re.Pattern[str] | None = None  # words of the usual causes of playbooks that are this one; None where none is
 
 
 @cache
@@ -74,8 +77,9 @@ def _cause(file: str, table: Mapping[str, Any]) -> Cause:
             sentence=_lines(table["sentence"]),
             check=_lines(table["check"]),
             steps=tuple(_step(step) for step in table["steps"]),
+            same_as=re.compile(table["same_as"], re.IGNORECASE) if "same_as" in table else None,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, re.error) as error:
         raise ValueError(f"causes/{file}.toml: the cause {table.get('name', '?')}: {error!r}") from error
 
 

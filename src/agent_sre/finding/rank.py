@@ -7,11 +7,8 @@
 Findings of one cause about one object add up: 1 - (1 - w1)(1 - w2)…. What is explained by the trouble of another object that is itself a
 hypothesis (`Finding.explained_by`) keeps only what the other leaves open. So does what a workload shows while running, where it cannot start.
 
-A finding without a cause of its own takes part by its `facts`:
-
-    clue     a token of CLUES: causes that its first pattern finds gain, those that its second finds lose
-    cause    a sentence: the finding proposes a cause of its own, `weight` (0 to 1) strong, with `check` as the way to tell;
-             with a clue beside it, it takes the place of the playbook's cause that the clue speaks for most
+A usual cause that was seen (`Cause.same_as`) is not told a second time: the seen one takes its place. `clue` among a finding's facts is a
+token of CLUES: usual causes that its first pattern finds gain, those that its second finds lose.
 
 Findings without evidence ids move nothing: a hypothesis must be able to say what it rests on.
 """
@@ -36,7 +33,6 @@ _PRIOR_STEP = 0.75  # each next cause of a playbook is three quarters as usual a
 _GAIN = 1.6
 _LOSS = 0.5
 _HIGHEST = 0.9  # what is only usual is never surer than that
-_DEFAULT_WEIGHT = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +85,12 @@ def rank(usual_causes: Sequence[PlaybookCause], findings: Sequence[Finding], sub
     `usual_causes` are filled in, most usual first.
     """
     seen = [item for item in seen_causes(findings) if not set_aside(item)]
-    best_first = sorted([*seen, *_usual(usual_causes, findings, subject)], key=lambda item: -item.score)
+    usual = _usual(usual_causes, findings, subject)
+    for item in seen:
+        same = _same_cause(usual, item, subject)
+        if same is not None:
+            usual.remove(same)
+    best_first = sorted([*seen, *usual], key=lambda item: -item.score)
     return tuple(replace(item, id=f"H{number}") for number, item in enumerate(best_first[:MOST_HYPOTHESES], 1))
 
 
@@ -183,42 +184,16 @@ def _seen(key: _Key, findings: Sequence[Finding], score: float, explained_by: st
 
 
 def _usual(usual_causes: Sequence[PlaybookCause], findings: Sequence[Finding], subject: Subject) -> list[Hypothesis]:
-    resting = [finding for finding in findings if finding.evidence_ids and not finding.cause]
-    usual = [_weighed(item, _FIRST_PRIOR * _PRIOR_STEP**place, resting, subject) for place, item in enumerate(usual_causes)]
-    proposed: dict[str, Hypothesis] = {}
-    for finding in resting:
-        proposal = _proposal(finding)
-        if proposal is None or proposal.cause.casefold() in proposed:
-            continue
-        same = _same_cause(usual, finding)
-        if same is not None:
-            proposal = replace(proposal, score=max(proposal.score, same.score))
-            usual.remove(same)
-        proposed[proposal.cause.casefold()] = proposal
-    return [*proposed.values(), *usual]
+    resting = [finding for finding in findings if finding.evidence_ids]
+    return [_weighed(item, _FIRST_PRIOR * _PRIOR_STEP**place, resting, subject) for place, item in enumerate(usual_causes)]
 
 
-def _proposal(finding: Finding) -> Hypothesis | None:
-    cause, check, weight = (finding.facts.get(name) for name in ("cause", "check", "weight"))
-    if not isinstance(cause, str) or not cause.strip():
+def _same_cause(usual: Sequence[Hypothesis], seen: Hypothesis, subject: Subject) -> Hypothesis | None:
+    """The best of the usual causes that is this one. What was seen of another object says nothing about what is usual here."""
+    words = causes()[seen.name].same_as
+    if words is None or object_name(seen.subject) != object_name(subject):
         return None
-    return Hypothesis(
-        id="",
-        cause=cause,
-        subject=finding.subject,
-        score=_bounded(weight if isinstance(weight, float) else _DEFAULT_WEIGHT),
-        supporting=finding.evidence_ids,
-        contradicting=(),
-        check=check if isinstance(check, str) else "",
-    )
-
-
-def _same_cause(usual: Sequence[Hypothesis], finding: Finding) -> Hypothesis | None:
-    """The best of the usual causes that the finding's clue speaks for: what the finding proposes is that one, seen."""
-    clue = _clue_of(finding)
-    if clue is None:
-        return None
-    return max((item for item in usual if clue.supports.search(item.cause)), key=lambda item: item.score, default=None)
+    return max((item for item in usual if words.search(item.cause)), key=lambda item: item.score, default=None)
 
 
 def _clue_of(finding: Finding) -> Clue | None:

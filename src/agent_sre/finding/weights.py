@@ -46,6 +46,7 @@ EXPLAINED = 0.5
 STAGE_OF_FIELD: Mapping[str, int] = {
     "nodes": 0, "quotas": 1, "scheduling": 2, "storage": 2, "images": 3, "configuration": 3,
     "resources": 5, "data-stores": 5, "probes": 5, "network": 5, "services": 5, "changes": 5,
+    "monitoring": 5,
 }  # fmt: skip
 """How early in a pod's life a field of trouble stops it: admitted, scheduled, mounted, pulled, created, run. Those of one stage do not
 explain each other."""
@@ -380,3 +381,20 @@ STORM_LEAST_LEAD = 1.5
 STORM_WEIGHT = 0.6
 """Of a share of 1, as a cause that is proposed. A share of five sixths, which was right nine times of ten, comes before what is only usual (0.5);
 it stays below what was measured."""
+
+# Monitoring itself, and what else fires
+
+SCRAPE_ERROR = 0.7
+"""Prometheus' own words for why a target does not answer: they tell the kind of trouble, not yet what is behind it."""
+
+TARGET_GONE = 0.5
+"""A target that is not known any more was removed on purpose as often as lost."""
+
+RULE_FAILS = 0.5
+"""A rule that cannot be evaluated says nothing about now; the alert may be right all the same."""
+
+DEEPER_ALERT = 0.6
+"""The machine underneath or the control plane alerts too, with a name that says what breaks (down, pressure, full)."""
+
+DEEPER_ALERT_VAGUE = 0.45
+"""The same with a name that does not: below what is most usual for the alert itself (0.5)."""

@@ -25,7 +25,7 @@ class LogBursts:
             before = f"{log.count_before} before" if log.count_before else "never before"
             yield Finding(
                 detector=self.name,
-                summary=f"{log.subject.name} logged {log.count:,} times “{one_line(log.template, 120)}”, {before}",
+                summary=f"{one_line(log.subject.name, 120)} logged {log.count:,} times “{one_line(log.template, 120)}”, {before}",
                 subject=log.subject,
                 facts={"count": log.count, "before": log.count_before or 0},
                 evidence_ids=(evidence_id,),

@@ -10,6 +10,7 @@ from agent_sre.alert.subject import Subject, describe
 from agent_sre.evidence.evidence import Evidence, Fact
 from agent_sre.finding.facts import facts, instant, number, of_kind, text
 from agent_sre.finding.finding import Finding
+from agent_sre.finding.weights import DEEPER_ALERT, DEEPER_ALERT_VAGUE
 from agent_sre.finding.world import World
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.text import one_line
@@ -43,12 +44,10 @@ class Related:
             detector=self.name,
             summary=f"May be a symptom of {name} about {where}{f' ({key})' if key else ''}, which is open as well",
             subject=subject,
-            facts={
-                "cause": f"A symptom of {name} about {where}, which fires at the same time",
-                "check": f"Look at {where} first; if this alert ends when {name} does, it was one.",
-                "weight": 0.6 if _DEEP.search(name) else 0.45,
-            },
+            facts={"alert": name, "where": where},
             evidence_ids=(item.id,),
+            cause="symptom_of_another_alert",
+            weight=DEEPER_ALERT if _DEEP.search(name) else DEEPER_ALERT_VAGUE,
         )
 
     def _crowd(self, incident: Incident, item: Evidence) -> Iterable[Finding]:

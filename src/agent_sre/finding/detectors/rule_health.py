@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from agent_sre.finding.facts import facts, member_of, of_kind, text
 from agent_sre.finding.finding import Finding
+from agent_sre.finding.weights import RULE_FAILS
 from agent_sre.finding.world import World
 from agent_sre.kit.text import one_line
 
@@ -39,12 +40,8 @@ class RuleHealth:
                     detector=self.name,
                     summary=f"Prometheus cannot evaluate the rule {name}{said}; trust neither its silence nor its noise",
                     subject=member.subject,
-                    facts={
-                        "known": True,
-                        "clue": "rule_error",
-                        "cause": f"The rule {name} itself fails, so that its state says nothing about now",
-                        "check": "Evaluate the rule's expression by hand and read the error.",
-                        "weight": 0.5,
-                    },
+                    facts={"known": True, "clue": "rule_error", "rule": name},
                     evidence_ids=(item.id,),
+                    cause="rule_cannot_be_evaluated",
+                    weight=RULE_FAILS,
                 )

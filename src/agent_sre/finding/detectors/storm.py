@@ -52,10 +52,10 @@ class Storm:
                 "objects": len(subjects),
                 "share": round(first.score, 3),
                 "signs": ", ".join(first.reasons),
-                "cause": f"Trouble of {one_line(where, 160)}, from which the other alerts follow",
-                "check": f"Look at {one_line(where, 160)} first; if the other alerts end when its own do, it was the source.",
-                "weight": round(STORM_WEIGHT * first.score, 3),
+                "where": one_line(where, 160),
             },
+            cause="source_of_the_storm",
+            weight=round(STORM_WEIGHT * first.score, 3),
             evidence_ids=tuple(
                 item.id
                 for source, kind in (("alert", "alert"), ("alert", "members"), *([("history", "usual")] if has_history(usual) else []))
