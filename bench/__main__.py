@@ -20,7 +20,7 @@ from statistics import median
 
 from agent_sre.alert.subject import Subject
 from agent_sre.evidence.logs.mine import mine
-from bench import gather
+from bench import gather, verdict
 from bench.bodies import HEADERS, body, fingerprint, log_lines
 from bench.processes import REPOSITORY, ask, free_port, running, serving
 from bench.server import MODES
@@ -40,6 +40,7 @@ def main() -> None:
     reports(runs, alerts=10 if arguments.quick else 40)
     evidence(times=10 if arguments.quick else 40)
     evidence_of_all(times=5 if arguments.quick else 20)
+    verdicts(times=5 if arguments.quick else 20)
     mining(runs, lines=50_000 if arguments.quick else 200_000)
     footprint(runs, idle_seconds=5.0)
     single_steps(runs)
@@ -80,6 +81,27 @@ def evidence_of_all(*, times: int) -> None:
         line(f"{broken}: {fault}, p95" if broken else "all well, p95", p95, " ms", verdict)
         if not broken:
             line("all well, p50", quantile(seconds, 0.5) * 1000, " ms")
+
+
+def verdicts(*, times: int) -> None:
+    """How soon the service says what is wrong, and how long the rules think about it."""
+    section(f"Post to verdict with Prometheus ({gather.SERIES:,} series), a cluster, logs and alerts around the service, {times} alerts each")
+    try:
+        found = verdict.measured(times)
+    except gather.Missing as missing:
+        print(f"  skipped: {missing}.")
+        return
+    for (broken, fault), rounds in found.items():
+        seconds = [each.seconds for each in rounds]
+        p95, limit = quantile(seconds, 0.95) * 1000, 2500 if broken else 2000
+        silent = sorted({name for each in rounds for name in each.gaps})
+        told = goal("p95", p95, "<", limit, " ms") + (f"   open: {', '.join(silent)}" if silent else "")
+        line(f"{broken}: {fault}, p95" if broken else "all well, p95", p95, " ms", told)
+        if not broken:
+            line("all well, p50", quantile(seconds, 0.5) * 1000, " ms")
+    ours, least = verdict.thinking(3)
+    line("rules alone over 1,000 curves, CPU time", ours * 1000, " ms", goal("rules", ours * 1000, "<", 1000, " ms"))
+    line("  of sorting the values of each curve", ours / least, " times")
 
 
 def throughput(runs: int, *, seconds: float) -> None:

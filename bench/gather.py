@@ -32,6 +32,9 @@ from agent_sre.kit.clock import SystemClock
 from bench.processes import REPOSITORY, free_port, running
 
 SERIES = 1_000
+TESTS = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])
+"""The path of processes that use the worlds of the tests."""
+
 WAYS = ("hang", "refuse", "slow", "lie")
 """To be broken, in the words of tests/evidence/surroundings.py."""
 
@@ -44,7 +47,7 @@ class Missing(Exception):
 
 def measured(times: int) -> dict[str, list[float]]:
     """Seconds of `times` rounds each of: a bare `query=1`, gathering anew (nothing known of the server), and gathering again."""
-    with tempfile.TemporaryDirectory() as folder, _prometheus(Path(folder)) as (url, starts_at, labels):
+    with tempfile.TemporaryDirectory() as folder, real_prometheus(Path(folder)) as (url, starts_at, labels):
         return asyncio.run(_measure(url, starts_at, labels, times))
 
 
@@ -59,15 +62,21 @@ class Round:
 
 def measured_with_all(times: int) -> dict[tuple[str, str], list[Round]]:
     """`times` rounds with every server well, by ("", ""), then with each broken in each way, by (its name, the way)."""
-    paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        url, starts_at, labels = stack.enter_context(_prometheus(folder))
-        servers = stack.enter_context(running(["-m", "bench.surroundings"], PYTHONPATH=paths))
+        url, starts_at, labels = stack.enter_context(real_prometheus(folder))
+        urls = stack.enter_context(surrounded())
+        return asyncio.run(_measure_all(url, urls, folder, _incident(starts_at, labels), times))
+
+
+@contextlib.contextmanager
+def surrounded(*broken: str) -> Iterator[dict[str, str]]:
+    """The other servers in a process of their own: addresses by source. `broken` is a name and a way, or nothing."""
+    with running(["-m", "bench.surroundings", *broken], PYTHONPATH=TESTS) as servers:
         answered = (servers.stdout.readline() if servers.stdout else "").strip()
         if not answered:
             raise SystemExit("bench.surroundings did not start.")
-        return asyncio.run(_measure_all(url, json.loads(answered), folder, _incident(starts_at, labels), times))
+        yield json.loads(answered)
 
 
 async def _measure_all(url: str, urls: dict[str, str], folder: Path, incident: Incident, times: int) -> dict[tuple[str, str], list[Round]]:
@@ -111,7 +120,8 @@ async def _measure(url: str, starts_at: datetime, labels: dict[str, str], times:
 
 
 @contextlib.contextmanager
-def _prometheus(folder: Path) -> Iterator[tuple[str, datetime, dict[str, str]]]:
+def real_prometheus(folder: Path) -> Iterator[tuple[str, datetime, dict[str, str]]]:
+    """Debian's, with the shop of the tests and a thousand series around it: its address, since when the shop is ill, and the labels of the alert."""
     sys.path.append(str(REPOSITORY / "tests"))
     from evidence.shop import BAD, NAMESPACE, Shop
 

@@ -76,13 +76,8 @@ class Surroundings:
     @contextlib.asynccontextmanager
     async def broken(self, name: str, fault: str) -> AsyncIterator[Sequence[EvidenceSource]]:
         """The sources, of which this one looks at a server that fails in every call."""
-        server = _SERVERS[name]()
-        if fault != "refuse":
-            server.faults["*"] = _LIES.get(name, "wrong-types") if fault == "lie" else fault
-        async with server:
-            instead = self._source(name, refuse() if fault == "refuse" else server.url)
-            async with contextlib.aclosing(instead):
-                yield [instead if source.name == name else source for source in self.sources]
+        async with a_broken_server(name, fault) as url, contextlib.aclosing(self._source(name, url)) as instead:
+            yield [instead if source.name == name else source for source in self.sources]
 
     def _source(self, name: str, url: str) -> AlertmanagerSource | KubernetesSource | LokiSource | PrometheusSource:
         clock = self.app.clock
@@ -113,6 +108,18 @@ async def surroundings(
             stack.push_async_callback(looking.aclose)
             sources = [looking if source.name == "prometheus" else source for source in sources]
         yield Surroundings(app=app, sources=sources, folder=folder)
+
+
+@contextlib.asynccontextmanager
+async def a_broken_server(name: str, fault: str) -> AsyncIterator[str]:
+    """The address of one that should be this source's, and fails in every call."""
+    if fault == "refuse":
+        yield refuse()
+        return
+    server = _SERVERS[name]()
+    server.faults["*"] = _LIES.get(name, "wrong-types") if fault == "lie" else fault
+    async with server:
+        yield server.url
 
 
 @contextlib.asynccontextmanager
