@@ -103,6 +103,11 @@ def test_slugs_are_unique_and_the_generic_one_is_last() -> None:
     assert not PLAYBOOKS[-1].patterns
 
 
+def test_every_packaged_cause_says_what_rules_it_in_and_what_rules_it_out() -> None:
+    silent = [(playbook.name, item.cause) for playbook in PLAYBOOKS for item in playbook.causes if not item.rules_out]
+    assert silent == []
+
+
 def test_every_packaged_file_is_read_and_passes_the_checks_for_own_files() -> None:
     assert sorted(path.stem for path in _FOLDER.glob("*.toml")) == sorted(playbook_module.FILES)
     assert {playbook.name for playbook in load_playbooks(_FOLDER)} == set(BY_NAME)
