@@ -68,9 +68,11 @@ def test_a_cause_that_was_seen_takes_the_place_of_the_usual_one_that_it_is() -> 
 
 
 def test_a_leak_that_was_seen_is_not_told_twice_though_the_curve_speaks_for_it_too() -> None:
-    found = [seen("memory_growth", POD, 0.6), finding("E02", clue="steady_growth")]
+    workload = Subject(kind="StatefulSet", name="cart", namespace="shop")
+    found = [seen("memory_growth", workload, 0.6), finding("E02", clue="steady_growth")]
     ranked = rank(causes("A memory leak", "The limit is too low"), found, POD)
     assert [item.name or item.cause for item in ranked] == ["memory_growth", "The limit is too low"]
+    assert ranked[0].supporting == ("E01", "E02")
 
 
 def test_what_was_seen_of_another_object_leaves_the_usual_causes_of_this_one() -> None:

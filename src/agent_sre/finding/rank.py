@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agent_sre.alert.subject import Subject
+from agent_sre.alert.subject import Subject, workload_of
 from agent_sre.evidence.playbook import PlaybookCause
 from agent_sre.finding.cause import causes, told
 from agent_sre.finding.finding import Finding, Hypothesis, object_name
@@ -84,12 +84,8 @@ def rank(usual_causes: Sequence[PlaybookCause], findings: Sequence[Finding], sub
 
     `usual_causes` are filled in, most usual first.
     """
-    seen = [item for item in seen_causes(findings) if not set_aside(item)]
     usual = _usual(usual_causes, findings, subject)
-    for item in seen:
-        same = _same_cause(usual, item, subject)
-        if same is not None:
-            usual.remove(same)
+    seen = [_joined(item, usual, subject) for item in seen_causes(findings) if not set_aside(item)]
     best_first = sorted([*seen, *usual], key=lambda item: -item.score)
     return tuple(replace(item, id=f"H{number}") for number, item in enumerate(best_first[:MOST_HYPOTHESES], 1))
 
@@ -188,12 +184,25 @@ def _usual(usual_causes: Sequence[PlaybookCause], findings: Sequence[Finding], s
     return [_weighed(item, _FIRST_PRIOR * _PRIOR_STEP**place, resting, subject) for place, item in enumerate(usual_causes)]
 
 
+def _joined(seen: Hypothesis, usual: list[Hypothesis], subject: Subject) -> Hypothesis:
+    """The cause with what speaks for the usual one that it is, which leaves the list."""
+    same = _same_cause(usual, seen, subject)
+    if same is None:
+        return seen
+    usual.remove(same)
+    return replace(seen, supporting=tuple(dict.fromkeys([*seen.supporting, *same.supporting])), rules_out=same.rules_out)
+
+
 def _same_cause(usual: Sequence[Hypothesis], seen: Hypothesis, subject: Subject) -> Hypothesis | None:
     """The best of the usual causes that is this one. What was seen of another object says nothing about what is usual here."""
     words = causes()[seen.name].same_as
-    if words is None or object_name(seen.subject) != object_name(subject):
+    if words is None or _workload(seen.subject) != _workload(subject):
         return None
     return max((item for item in usual if words.search(item.cause)), key=lambda item: item.score, default=None)
+
+
+def _workload(subject: Subject) -> tuple[str, str]:
+    return object_name(replace(subject, name=workload_of(subject.name))) if subject.kind == "Pod" else object_name(subject), subject.namespace
 
 
 def _clue_of(finding: Finding) -> Clue | None:
