@@ -103,11 +103,11 @@ def test_an_account_that_came_a_second_later_is_start_up_noise() -> None:
     assert refused(there=0, accounts=("default", "tills")) == []
 
 
-def denied(path: str, *, ready: bool = False) -> list[Finding]:
+def denied(path: str, *, ready: bool = False, words: str = "permission denied") -> list[Finding]:
     container = {"volumeMounts": [{"name": "data", "mountPath": "/var/lib/till"}, {"name": "token", "mountPath": "/var/run/secrets/token"}]}
     line = LogPattern(
-        template="open <path>: permission denied", level="fatal", subject=Subject(kind="Service", name="till", namespace="shop"), count=3,
-        count_before=0, first_at=STARTS_AT, last_at=NOW, sample=f"open {path}: permission denied",
+        template=f"open <path>: {words}", level="fatal", subject=Subject(kind="Service", name="till", namespace="shop"), count=3,
+        count_before=0, first_at=STARTS_AT, last_at=NOW, sample=f"open {path}: {words}",
     )  # fmt: skip
     crashed = {"terminated": {"reason": "Error", "exitCode": 1}}
     return found(MissingReferences(), pod(container=container, last=crashed, ready=ready, restarts=3), logs=(line,))
@@ -120,6 +120,10 @@ def test_a_path_below_a_mount_that_may_not_be_used_is_the_volume_s_trouble() -> 
 def test_a_path_elsewhere_is_less_sure_and_a_pod_that_is_ready_has_no_trouble() -> None:
     assert denied("/etc/till.conf")[0].weight < denied("/var/lib/till/state.db")[0].weight
     assert denied("/var/lib/till/state.db", ready=True) == []
+
+
+def test_a_database_that_denies_access_is_no_volume_s_trouble() -> None:
+    assert denied("jdbc:mysql://ledger", words="Access denied for user 'till'@'10.0.0.9'") == []
 
 
 # Volumes

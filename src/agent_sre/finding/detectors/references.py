@@ -23,7 +23,8 @@ _MISSING = re.compile(
 )
 _NO_ACCOUNT = re.compile(r'serviceaccounts? "(?P<name>[^"]{1,253})" (?:is )?not found|service account \S{0,300}? ?(?:was )?not found', re.IGNORECASE)
 _DENIED = re.compile(
-    r"permission denied|EACCES|AccessDeniedException|access (?:is )?denied|operation not permitted|read-?only file ?system|EROFS|not writable",
+    r"permission denied|EACCES|AccessDeniedException|access (?:is )?denied(?! for user)"
+    r"|operation not permitted|read-?only file ?system|EROFS|not writable",
     re.IGNORECASE,
 )
 _WITHOUT = re.compile(r"MountVolume|mount", re.IGNORECASE)
