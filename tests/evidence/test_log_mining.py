@@ -68,6 +68,15 @@ def test_different_statements_stay_apart() -> None:
     assert found.distinct == 2
 
 
+def test_of_documents_in_lines_the_beginning_tells_them_apart() -> None:
+    lines = [f"ERROR cannot store order {'word ' * 150}{tail}" for tail in ("alpha", "beta")]
+    (pattern,) = survey_of(*lines).patterns
+    assert pattern.count == 2
+    assert "word" in pattern.template
+    half_values = [f"ERROR cannot store order {'word ' * 113}{letter * 40}" for letter in "abc"]
+    assert survey_of(*half_values).distinct == 1
+
+
 def test_http_statuses_are_not_masked() -> None:
     found = survey_of('10.0.0.1 "GET /a/b HTTP/1.1" 502 173', '10.0.0.1 "GET /a/c HTTP/1.1" 200 9', "status=503 x", "status=200 x")
     assert len(found.patterns) == 4

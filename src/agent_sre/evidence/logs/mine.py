@@ -27,6 +27,9 @@ MOST_PATTERNS = 500
 SAMPLE_LIMIT = 500
 TEMPLATE_LIMIT = 240
 
+COMPARED_LIMIT = 600
+"""Characters by which lines are told apart: more than is shown of any. Of programs that print whole documents the rest took most of the time."""
+
 _MOST_HELD = 5_000
 """Patterns held while counting. Twice as many are tolerated for a moment: about 30 MB, were every line of the longest that is looked at."""
 
@@ -152,7 +155,7 @@ class _Counter:
         """Counts some lines."""
         readable = flatten([line if isinstance(line, str) else line[0] for line in batch])
         # Programs repeat themselves word for word but for the time in front: without it, half of what real logs say needs no masking.
-        bare = [without_time(line) for line in readable]
+        bare = [_compared(without_time(line)) for line in readable]
         places = _places(bare) if isinstance(batch[0], str) else _places_by_time(bare, batch)
         if not places:
             return
@@ -185,6 +188,14 @@ class _Counter:
         stamp = line[:40].partition(" ")[0] if program_text(line[:60]) != line[:60] else ""
         instant = (parse_instant(stamp) if stamp else None) or instant_of(readable, self.now)
         return None if instant is None else instant.timestamp()
+
+
+def _compared(line: str) -> str:
+    """What lines are told apart by: of a long one its beginning, up to the end of a word, so that no half of a value stands at the end."""
+    if len(line) <= COMPARED_LIMIT:
+        return line
+    start = line[:COMPARED_LIMIT]
+    return start.rpartition(" ")[0] or start
 
 
 def _places(lines: Sequence[str]) -> dict[str, list[int]]:
