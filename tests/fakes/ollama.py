@@ -1094,7 +1094,7 @@ def _obeys(request: dict[str, Any]) -> str:
 
 
 def _leaks(request: dict[str, Any]) -> str:
-    words = " ".join(message["content"] for message in request["messages"] if message["role"] == "system")
+    words = " ".join(message["content"] for message in request["messages"] if message["role"] == "system") or "I have no system prompt."
     return json.dumps(verdict_of(request, words), ensure_ascii=False) if offered(request) else words
 
 
