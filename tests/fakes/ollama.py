@@ -240,7 +240,7 @@ class FakeOllama:
         self._runners: dict[str, tuple[object, ...]] = {}  # model -> the options that it was loaded with
         self._expires: dict[str, datetime] = {}  # model -> when it is unloaded; those in `loaded` without an entry stay
         self._slots = asyncio.Semaphore(slots) if slots else None
-        self._queued = 0
+        self.queued = 0  # those who wait for a slot
         self.answer = answer or default_answer
         self.version = version
         self.load_seconds = load_seconds
@@ -324,15 +324,15 @@ class FakeOllama:
         """Waits for one of the slots. False where the queue is full, which the client has been told, or the client went away."""
         if self._slots is None:
             return True
-        if self._queued >= self.max_queue and self._slots.locked():
+        if self.queued >= self.max_queue and self._slots.locked():
             await exchange.error(503, "server busy, please try again.  maximum pending requests exceeded")
             return False
-        self._queued += 1
+        self.queued += 1
         turn, gone = asyncio.ensure_future(self._slots.acquire()), asyncio.ensure_future(exchange.wait())
         try:
             await asyncio.wait({turn, gone}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._queued -= 1
+            self.queued -= 1
             gone.cancel()
             ours = turn.done() and not gone.done()
             if turn.done() and not ours:

@@ -172,11 +172,19 @@ async def test_a_model_is_unloaded_when_nobody_has_asked_it_for_keep_alive() -> 
         assert (await call(fake, "GET", "/api/ps")).json()["models"] == []
 
 
-async def test_with_one_slot_calls_queue_up_and_a_full_queue_says_so() -> None:
-    async with FakeOllama(slots=1, max_queue=2, token_seconds=0.002) as fake:
-        answers = await asyncio.gather(*(call(fake, "POST", "/api/chat", {**CHAT, "stream": True}) for _ in range(5)))
-    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 503, 503]
-    assert "maximum pending requests exceeded" in next(answer.text for answer in answers if answer.status_code == 503)
+async def test_with_one_slot_calls_queue_up_a_full_queue_says_so_and_who_leaves_frees_the_place() -> None:
+    async with FakeOllama(slots=1, max_queue=2, token_seconds=30) as fake:
+        waiting = [asyncio.create_task(call(fake, "POST", "/api/chat", CHAT | {"stream": True})) for _ in range(3)]
+        async with asyncio.timeout(10):
+            while fake.queued < 2:
+                await asyncio.sleep(0.01)
+        full = await call(fake, "POST", "/api/chat", CHAT)
+        assert (full.status_code, "maximum pending requests exceeded" in full.text) == (503, True)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert (await call(fake, "POST", "/api/chat", CHAT)).status_code == 200
+        assert fake.queued == 0
 
 
 async def test_an_old_server_reads_neither_truncate_nor_shift() -> None:
