@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import ipaddress
 import json
 import re
 import socket
@@ -46,6 +47,7 @@ _STEP_SECONDS = 0.02  # between the bytes of a drip
 _DEFAULT_NUM_CTX = 4096
 _DEFAULT_KEEP_ALIVE_SECONDS = 300.0
 _FOR_EVER = timedelta(days=365 * 290)  # what a negative keep_alive comes to
+_PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
 _RUNNER_OPTIONS = ("num_ctx", "num_batch", "num_gpu")  # with others the model is loaded again; so it is with another `shift`
 
 
@@ -122,8 +124,9 @@ class Exchange:
         self.whole = True
 
     async def answer(self, status: int, content: bytes, content_type: str = JSON, **headers: str) -> None:
-        """A whole answer."""
-        await self.send(_head(status, {"Content-Type": content_type, "Content-Length": str(len(content)), **headers}) + content)
+        """A whole answer; to HEAD, without what it is about."""
+        head = _head(status, {"Content-Type": content_type, "Content-Length": str(len(content)), **headers})
+        await self.send(head if self.request.method == "HEAD" else head + content)
         self.whole = True
 
     async def error(self, status: int, message: str) -> None:
@@ -407,15 +410,15 @@ async def fine(exchange: Exchange) -> None:
             await _chat(exchange)
         case ("POST", "/api/show"):
             await _show(exchange)
-        case ("GET", "/api/version"):
+        case ("GET" | "HEAD", "/api/version"):
             await exchange.answer(200, go_json({"version": fake.version}))
-        case ("GET", "/api/tags"):
+        case ("GET" | "HEAD", "/api/tags"):
             await exchange.answer(200, go_json({"models": [_listed(fake, model) for model in fake.models]}))
         case ("GET", "/api/ps"):
             running = [_running(fake, model, num_ctx) for model, num_ctx in fake.running().items()]
             await exchange.answer(200, go_json({"models": running}))
         case ("GET" | "HEAD", "/"):
-            await exchange.answer(200, b"Ollama is running" if request.method == "GET" else b"", TEXT)
+            await exchange.answer(200, b"Ollama is running", TEXT)
         case (_, "/api/chat" | "/api/show" | "/api/version" | "/api/tags" | "/api/ps" | "/"):
             await exchange.answer(405, b"405 method not allowed", TEXT)
         case _:
@@ -424,9 +427,12 @@ async def fine(exchange: Exchange) -> None:
 
 def _is_good_host(host: str) -> bool:
     """A server that is bound to a loopback answers to local names and addresses only, against DNS rebinding."""
-    name = host.strip().rpartition(":")[0] if re.search(r":\d+$", host) else host.strip()
-    local = name in ("", "localhost") or name.endswith((".localhost", ".local", ".internal"))
-    return local or re.fullmatch(r"[\d.]+|\[[\da-f:]+\]", name) is not None
+    name = re.sub(r":\d+$", "", host.strip()).strip("[]").lower()
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name in ("", "localhost") or name.endswith((".localhost", ".local", ".internal"))
+    return address.is_loopback or address.is_unspecified or any(address in network for network in _PRIVATE)
 
 
 async def _chat(exchange: Exchange) -> None:
@@ -475,7 +481,11 @@ def _refusal(exchange: Exchange) -> tuple[int, str] | None:
         request = exchange.request.json
     except ValueError as error:
         return 400, str(error)
+    if not isinstance(request, dict):
+        return 400, "json: cannot unmarshal array into Go value of type api.ChatRequest"
     model = request.get("model", "")
+    if not isinstance(model, str):
+        return 400, "json: cannot unmarshal number into Go struct field ChatRequest.model of type string"
     if not model:
         return 400, "model is required"
     if _tagged(model) not in map(_tagged, exchange.fake.models):
