@@ -6,10 +6,12 @@ import asyncio
 import base64
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from agent_sre.kit.clock import FakeClock, SystemClock
 from agent_sre.kit.errors import BadSetting
 from fakes.ollama import BEHAVIOURS, LISTS, SAYINGS, Behaviour, Exchange, FakeOllama, body, fine, go_json, raw, status
 
+FAKE_PAGE = (Path(__file__).resolve().parents[3] / "docs" / "reference" / "fake-ollama.md").read_text(encoding="utf-8")
 PRIMARY, FALLBACK = "bruno-sre:latest", "gemma3n:e4b"
 SYSTEM = "You weigh evidence."
 PROMPT = "E01 memory of pod shop-7d4 is 1.9Gi of 2Gi, rising since 06:12 UTC. What is wrong?"
@@ -262,6 +265,21 @@ NEITHER = {"endless", "echo", "fenced"}  # tests of their own; what is only said
 
 def test_every_behaviour_of_the_fake_has_its_test() -> None:
     assert sorted(BEHAVIOURS) == sorted({*GOOD, *(name for name, _, _ in FAULTS), *NEITHER, *SAYINGS})
+
+
+def test_the_page_of_the_fake_names_every_behaviour_and_what_comes_of_it() -> None:
+    rows = [re.findall(r"`([^`]+)`", cells[2]) for line in FAKE_PAGE.splitlines() if len(cells := line.split("|")) > 4 or "| Not " in line]
+    named = [name for row in rows for name in row]
+    assert sorted(named) == sorted(BEHAVIOURS)
+    outcome = {
+        name: cells[3].strip(" `")
+        for line in FAKE_PAGE.splitlines()
+        if len(cells := line.split("|")) == 5
+        for name in re.findall(r"`([^`]+)`", cells[2])
+    }
+    assert {name: outcome[name] for name, _, _ in FAULTS} == {name: reason for name, reason, _ in FAULTS}
+    assert {outcome[name] for name in GOOD} == {"the exact text", "the text without the thinking"}
+    assert [name for name in LISTS if f"`{name}`" not in FAKE_PAGE] == []
 
 
 @pytest.mark.parametrize(("behaviour", "reason", "asked"), FAULTS, ids=[name for name, _, _ in FAULTS])
