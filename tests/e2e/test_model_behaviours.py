@@ -170,8 +170,7 @@ async def test_a_report_and_the_health_say_which_weights_on_which_server(world: 
     assert final.model is not None
     assert (final.model.name, final.model.digest, final.model.server) == ("bruno-sre:latest", digest, "Ollama 0.33.0")
     assert f"({digest[:12]} on Ollama 0.33.0)" in final.author_note
-    health = await world.service.get("/health")
-    assert health["model"] == {
+    assert (await world.service.get("/health"))["model"] == {
         "name": "bruno-sre:latest",
         "digest": digest,
         "server": "Ollama 0.33.0",

@@ -7,7 +7,7 @@ import base64
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent_sre.analysis.llm import metrics
-from agent_sre.analysis.llm.model import REASONS, Budget, Completion, ModelFailed
+from agent_sre.analysis.llm.model import REASONS, Budget, Completion, ModelFailed, ModelHealth
 from agent_sre.analysis.llm.ollama import OllamaModel, OllamaSettings
 from agent_sre.kit.clock import FakeClock, SystemClock
 from agent_sre.kit.errors import BadSetting
@@ -721,9 +721,17 @@ async def test_check_of_a_server_without_models(behaviour: str) -> None:
 # Which model it was
 
 
+async def informed(model: OllamaModel, is_it: Callable[[ModelHealth], bool]) -> ModelHealth:
+    """The health as soon as it is that: what /api/show says may come with a later check."""
+    async with asyncio.timeout(10):
+        while not is_it(health := await model.check(timedelta(seconds=5))):
+            await asyncio.sleep(0.01)
+    return health
+
+
 async def test_check_says_which_weights_on_which_server() -> None:
     async with FakeOllama(context_length=32768) as fake, model_on(fake) as model:
-        served = (await model.check(timedelta(seconds=5))).served
+        served = (await informed(model, lambda health: health.served is not None and health.served.capabilities != ())).served
         assert served is not None
         assert (served.name, served.digest, served.server) == (PRIMARY, fake.digest(PRIMARY), "Ollama 0.33.0")
         assert (served.context_length, served.capabilities) == (32768, ("completion",))
@@ -763,17 +771,29 @@ async def test_check_is_content_where_show_says_little(behaviour: str | Behaviou
         assert health.served.capabilities == ()
 
 
+async def test_check_does_not_wait_for_a_show_that_hangs_and_has_it_the_next_time() -> None:
+    async with FakeOllama(slow_seconds=0.3) as fake, model_on(fake) as model:
+        fake.behave("slow first token", path="/api/show")
+        health = await model.check(timedelta(seconds=5))
+        assert (health.connected, health.served is not None and health.served.context_length) == (True, None)
+        await informed(model, lambda health: health.served is not None and health.served.capabilities != ())
+        fake.behave("hang before the first token", path="/api/show")
+        fake.digests[PRIMARY] = "f" * 64
+        assert (await model.check(timedelta(seconds=5))).connected
+    assert sum(request.path == "/api/show" for request in fake.requests) == 2
+
+
 async def test_check_refuses_a_model_that_cannot_chat() -> None:
     async with FakeOllama() as fake, model_on(fake) as model:
         fake.behave(status(200, {"capabilities": ["embedding"]}), path="/api/show")
-        health = await model.check(timedelta(seconds=5))
-        assert (health.connected, health.reason) == (False, "rejected")
+        health = await informed(model, lambda health: not health.connected)
+        assert health.reason == "rejected"
         assert "cannot chat: it is made for embedding" in health.detail
 
 
 async def test_a_model_with_a_shorter_window_than_num_ctx_gets_shorter_prompts() -> None:
     async with FakeOllama(context_length=2048) as fake, model_on(fake) as model:
-        assert "its window is 2048 tokens, less than num_ctx 8192" in (await model.check(timedelta(seconds=5))).detail
+        await informed(model, lambda health: "its window is 2048 tokens, less than num_ctx 8192" in health.detail)
         assert (await failure_of(model, LONG_PROMPT)).reason == "prompt_too_long"
         assert fake.chats == []
         await ask(model)

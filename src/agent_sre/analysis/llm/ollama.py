@@ -33,6 +33,8 @@ from agent_sre.kit.text import one_line
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.5  # for /api/ps: it only chooses a timeout, so it may not cost much of one
+_SHOW_SECONDS = 0.1  # how long a check waits for /api/show beyond its own questions
+_SHOW_PATIENCE_SECONDS = 5.0  # and how long that answer may take
 _BUSY_SECONDS = 1.0  # until a warm-up looks again whether somebody is asking
 _FOR_EVER = timedelta(days=365)
 _REFUSES_SINCE = (0, 12, 6)  # the first version that knows `truncate` and `shift`
@@ -157,6 +159,7 @@ class OllamaModel(ModelServer):
         self._version: str | None = None  # None: not asked yet; empty: asked in vain
         self._listed: dict[str, str] = {}  # model -> digest, as last seen
         self._shown: dict[str, _Shown] = {}  # digest -> what /api/show said about it
+        self._asked_show: dict[str, asyncio.Task[_Shown | None]] = {}  # model -> the question that is on its way
         self._used_at = clock.monotonic()  # when the model was last loaded or asked
         self._warmed = ""  # how the last warm-up ended
 
@@ -175,6 +178,14 @@ class OllamaModel(ModelServer):
                 await asyncio.sleep(rest)
                 # A call renews keep_alive by itself.
                 rest = _BUSY_SECONDS if self._turn.locked() else pause - (self._clock.monotonic() - self._used_at)
+
+    async def close(self) -> None:
+        """Closes the connections, and ends the questions that nobody waits for."""
+        questions, self._asked_show = list(self._asked_show.values()), {}
+        for question in questions:
+            question.cancel()
+        await asyncio.gather(*questions, return_exceptions=True)
+        await super().close()
 
     async def warm_up(self) -> None:
         """Loads the model with the options that later calls send, so that the first incident does not wait for it.
@@ -293,20 +304,34 @@ class OllamaModel(ModelServer):
         return one_line(number, 40)
 
     async def _show(self, model: str) -> _Shown:
-        """What the server says about a model; asked once for each digest. Nothing is known of one that it does not tell about."""
+        """What the server says about a model; asked once for each digest. Nothing is known of one that it does not tell about in time."""
         digest = self._listed.get(_tagged(model), "")
-        if digest not in self._shown:
-            try:
-                async with asyncio.timeout(_LOOK_SECONDS), self._stream("POST", "/api/show", orjson.dumps({"model": model})) as response:
-                    if response.status_code != 200:
-                        raise await self._refusal(response, model, {}, "/api/show")
-                    shown = _read_show(await self._json_body(response, "/api/show"))
-            except (ModelFailed, TimeoutError):
-                return _Shown()
-            if not digest:
-                return shown
+        if digest in self._shown:
+            return self._shown[digest]
+        question = self._ask_show(model)
+        await asyncio.wait({question}, timeout=_SHOW_SECONDS)
+        if not question.done():
+            return _Shown()  # it goes on, and the next check has the answer
+        del self._asked_show[model]
+        shown = question.result()
+        if shown is not None and digest:
             self._shown = {digest: shown}
-        return self._shown[digest]
+        return shown or _Shown()
+
+    def _ask_show(self, model: str) -> asyncio.Task[_Shown | None]:
+        """The question that is on its way, or a new one: a check has no time to wait for it."""
+        if model not in self._asked_show:
+            self._asked_show[model] = asyncio.create_task(self._shown_by_server(model), name=f"show-{model}")
+        return self._asked_show[model]
+
+    async def _shown_by_server(self, model: str) -> _Shown | None:
+        try:
+            async with asyncio.timeout(_SHOW_PATIENCE_SECONDS), self._stream("POST", "/api/show", orjson.dumps({"model": model})) as response:
+                if response.status_code != 200:
+                    raise await self._refusal(response, model, {}, "/api/show")
+                return _read_show(await self._json_body(response, "/api/show"))
+        except (ModelFailed, TimeoutError):
+            return None
 
     def _remember(self, model: str, entry: Mapping[str, Any]) -> None:
         digest = entry.get("digest")
@@ -327,6 +352,8 @@ class OllamaModel(ModelServer):
     async def _health(self) -> ModelHealth:
         self._version = await self._server_version()
         self._refuse_cloud(self.name)
+        if not self._shown:
+            self._ask_show(self.name)
         models = await self._get("/api/tags")
         server = f"Ollama {self._version} at {self.url}"
         for model in dict.fromkeys(filter(None, (self.name, self._settings.fallback_model))):
