@@ -128,7 +128,7 @@ class App:
     async def _look_around(self) -> None:
         await load_backend()
         await self.health.look()
-        await self.model.warm_up()
+        await self.model.keep_warm()
 
 
 def build(config: Config, *, clock: Clock | None = None, store: Store | None = None, sources: Sequence[OutsideSource] | None = None) -> App:

@@ -7,6 +7,8 @@
     fake.behave(body(b"\\xff\\x00"))                       # anything at all
     FakeOllama(answer=lambda request: "It is the disk.")   # what the model says
     fake.requests[-1].json["options"]["num_ctx"]           # every request is kept
+    FakeOllama(slots=1, max_queue=2, version="0.12.5")     # one call at a time, a short queue, an old server
+    fake.models, fake.loaded, fake.digests                 # what it has, what is loaded; change them while it runs
 
 HTTP is written by hand, so that it can be wrong at byte level. Only the standard library is used, so that it also runs as a program:
 
@@ -19,13 +21,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
+import ipaddress
 import json
+import re
 import socket
 import struct
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from types import TracebackType
 from typing import Any, Self
@@ -39,6 +45,10 @@ _PIECES = (1, 3, 4, 2)  # characters a token
 _CHARACTERS_PER_TOKEN = 4
 _STEP_SECONDS = 0.02  # between the bytes of a drip
 _DEFAULT_NUM_CTX = 4096
+_DEFAULT_KEEP_ALIVE_SECONDS = 300.0
+_FOR_EVER = timedelta(days=365 * 290)  # what a negative keep_alive comes to
+_PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
+_RUNNER_OPTIONS = ("num_ctx", "num_batch", "num_gpu")  # with others the model is loaded again; so it is with another `shift`
 
 
 def go_json(value: object) -> bytes:
@@ -114,8 +124,9 @@ class Exchange:
         self.whole = True
 
     async def answer(self, status: int, content: bytes, content_type: str = JSON, **headers: str) -> None:
-        """A whole answer."""
-        await self.send(_head(status, {"Content-Type": content_type, "Content-Length": str(len(content)), **headers}) + content)
+        """A whole answer; to HEAD, without what it is about."""
+        head = _head(status, {"Content-Type": content_type, "Content-Length": str(len(content)), **headers})
+        await self.send(head if self.request.method == "HEAD" else head + content)
         self.whole = True
 
     async def error(self, status: int, message: str) -> None:
@@ -133,6 +144,8 @@ class Exchange:
         await self.head()
         for value in values:
             await self.chunk(go_json(value) + b"\n")
+            if self.fake.token_seconds and await self.wait(self.fake.token_seconds):
+                return
 
     # The parts of a fine answer
 
@@ -207,12 +220,30 @@ class FakeOllama:
         version: str = "0.33.0",
         load_seconds: float = 0.0,
         slow_seconds: float = 0.3,
+        token_seconds: float = 0.0,
+        slots: int = 0,
+        max_queue: int = 512,
+        context_length: int = 32768,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        """`load_seconds` is what a chat with a model that is not loaded costs, `slow_seconds` what the slow behaviours wait."""
+        """A server with these models.
+
+        `load_seconds` is what loading costs, `slow_seconds` what the slow behaviours wait, `token_seconds` lies between tokens. `slots` is
+        OLLAMA_NUM_PARALLEL (0: any number), `max_queue` OLLAMA_MAX_QUEUE, `context_length` what the models were trained for. Memory holds one
+        model: loading one unloads the others.
+        """
         self.models = list(models)
         self.loaded: dict[str, int] = dict.fromkeys(map(_tagged, loaded), 8192)  # model -> num_ctx
+        self.loads: list[tuple[str, int]] = []  # every loading: model, num_ctx
+        self.digests: dict[str, str] = {}  # model -> digest, where it is to differ from the one that its name gives
+        self.context_length = context_length
+        self.token_seconds = token_seconds
+        self.max_queue = max_queue
+        self._runners: dict[str, tuple[object, ...]] = {}  # model -> the options that it was loaded with
+        self._expires: dict[str, datetime] = {}  # model -> when it is unloaded; those in `loaded` without an entry stay
+        self._slots = asyncio.Semaphore(slots) if slots else None
+        self.queued = 0  # those who wait for a slot
         self.answer = answer or default_answer
         self.version = version
         self.load_seconds = load_seconds
@@ -251,6 +282,71 @@ class FakeOllama:
     def chats(self) -> list[Request]:
         """The requests that asked the model something."""
         return [request for request in self.requests if request.path == self.chat_path and request.json["messages"]]
+
+    def digest(self, model: str) -> str:
+        """What identifies the model's weights and settings."""
+        return self.digests.get(_tagged(model)) or hashlib.sha256(_tagged(model).encode()).hexdigest()
+
+    def knows(self, *version: int) -> bool:
+        """Whether this server is of that version or newer."""
+        return tuple(int(part) for part in re.findall(r"\d+", self.version)[:3]) >= version
+
+    def running(self) -> dict[str, int]:
+        """What is loaded now, with its window."""
+        for model, at in list(self._expires.items()):
+            if at <= datetime.now(UTC):
+                self.unload(model)
+        return self.loaded
+
+    def expires_at(self, model: str) -> datetime:
+        """When it is unloaded if nobody asks again."""
+        return self._expires.get(model, datetime.now(UTC) + _FOR_EVER)
+
+    def unload(self, model: str) -> None:
+        """Frees the memory."""
+        for known in (self.loaded, self._runners, self._expires):
+            known.pop(model, None)
+
+    async def load(self, exchange: Exchange, *, num_ctx: int) -> bool:
+        """Makes sure that the request's model is loaded with the request's options; False where the client went away meanwhile."""
+        request = exchange.request.json
+        model, options = _tagged(request["model"]), request.get("options") or {}
+        runner = (*(options.get(name) for name in _RUNNER_OPTIONS), request.get("shift") if self.knows(0, 12, 6) else None)
+        if self.running().get(model) != num_ctx or self._runners.get(model, runner) != runner:
+            for other in list(self.loaded):
+                self.unload(other)
+            if await exchange.wait(self.load_seconds):
+                return False
+            self.loads.append((model, num_ctx))
+            self.loaded[model] = num_ctx
+        self._runners[model] = runner
+        self._expires[model] = datetime.now(UTC) + _kept(request.get("keep_alive"))
+        return True
+
+    async def take_turn(self, exchange: Exchange) -> bool:
+        """Waits for one of the slots. False where the queue is full, which the client has been told, or the client went away."""
+        if self._slots is None:
+            return True
+        if self.queued >= self.max_queue and self._slots.locked():
+            await exchange.error(503, "server busy, please try again.  maximum pending requests exceeded")
+            return False
+        self.queued += 1
+        turn, gone = asyncio.ensure_future(self._slots.acquire()), asyncio.ensure_future(exchange.wait())
+        try:
+            await asyncio.wait({turn, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.queued -= 1
+            gone.cancel()
+            ours = turn.done() and not gone.done()
+            if turn.done() and not ours:
+                self._slots.release()
+            turn.cancel()
+        return ours
+
+    def end_turn(self) -> None:
+        """Gives the slot back."""
+        if self._slots is not None:
+            self._slots.release()
 
     def behave(self, *behaviours: str | Behaviour, path: str = "") -> None:
         """How the next requests to this path are answered, one after the other; the last behaviour stays. No path: that of chats."""
@@ -306,25 +402,37 @@ class FakeOllama:
 async def fine(exchange: Exchange) -> None:
     """What the real server would do."""
     request, fake = exchange.request, exchange.fake
+    if not _is_good_host(request.headers.get("host", "")):
+        await exchange.answer(403, b"", TEXT)
+        return
     match (request.method, request.path):
         case ("POST", "/api/chat"):
             await _chat(exchange)
         case ("POST", "/api/show"):
             await _show(exchange)
-        case ("GET", "/api/version"):
+        case ("GET" | "HEAD", "/api/version"):
             await exchange.answer(200, go_json({"version": fake.version}))
-        case ("GET", "/api/tags"):
-            await exchange.answer(200, go_json({"models": [_listed(model) for model in fake.models]}))
+        case ("GET" | "HEAD", "/api/tags"):
+            await exchange.answer(200, go_json({"models": [_listed(fake, model) for model in fake.models]}))
         case ("GET", "/api/ps"):
-            extras = {"expires_at": CREATED_AT, "size_vram": 7_000_000_000}
-            running = [{**_listed(model), **extras, "context_length": num_ctx} for model, num_ctx in fake.loaded.items()]
+            running = [_running(fake, model, num_ctx) for model, num_ctx in fake.running().items()]
             await exchange.answer(200, go_json({"models": running}))
         case ("GET" | "HEAD", "/"):
-            await exchange.answer(200, b"Ollama is running" if request.method == "GET" else b"", TEXT)
-        case (_, "/api/chat" | "/api/show" | "/api/version" | "/api/tags" | "/api/ps"):
+            await exchange.answer(200, b"Ollama is running", TEXT)
+        case (_, "/api/chat" | "/api/show" | "/api/version" | "/api/tags" | "/api/ps" | "/"):
             await exchange.answer(405, b"405 method not allowed", TEXT)
         case _:
             await exchange.answer(404, b"404 page not found", TEXT)
+
+
+def _is_good_host(host: str) -> bool:
+    """A server that is bound to a loopback answers to local names and addresses only, against DNS rebinding."""
+    name = re.sub(r":\d+$", "", host.strip()).strip("[]").lower()
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name in ("", "localhost") or name.endswith((".localhost", ".local", ".internal"))
+    return address.is_loopback or address.is_unspecified or any(address in network for network in _PRIVATE)
 
 
 async def _chat(exchange: Exchange) -> None:
@@ -333,20 +441,29 @@ async def _chat(exchange: Exchange) -> None:
         await exchange.error(*refusal)
         return
     fake, request = exchange.fake, exchange.request.json
-    options = request.get("options") or {}
-    model, num_ctx = _tagged(request["model"]), options.get("num_ctx", _DEFAULT_NUM_CTX)
+    num_ctx = min((request.get("options") or {}).get("num_ctx", _DEFAULT_NUM_CTX), fake.context_length)
     if not request.get("messages"):
         reason = "unload" if request.get("keep_alive") == 0 else "load"
-        fake.loaded.pop(model, None) if reason == "unload" else fake.loaded.update({model: num_ctx})
+        if reason == "unload":
+            fake.unload(_tagged(request["model"]))
+        elif not await fake.load(exchange, num_ctx=num_ctx):
+            return
         await exchange.answer(200, go_json({**exchange.token(""), "done_reason": reason, "done": True}))
         return
-    if fake.loaded.get(model) != num_ctx:
-        if await exchange.wait(fake.load_seconds):
-            return
-        fake.loaded[model] = num_ctx
+    if not await fake.take_turn(exchange):
+        return
+    try:
+        if await fake.load(exchange, num_ctx=num_ctx):
+            await _generate(exchange, num_ctx)
+    finally:
+        fake.end_turn()
+
+
+async def _generate(exchange: Exchange, num_ctx: int) -> None:
+    request = exchange.request.json
     prompt_tokens = prompt_tokens_of(request)
     counts: dict[str, object] = {"prompt_eval_count": prompt_tokens if prompt_tokens < num_ctx else num_ctx // 2 + 2}
-    text, limit = exchange.text(), options.get("num_predict", -1)
+    text, limit = exchange.text(), (request.get("options") or {}).get("num_predict", -1)
     if limit >= 0 and count_tokens(text) > limit:
         text = text[: limit * _CHARACTERS_PER_TOKEN]
         counts["done_reason"] = "length"
@@ -364,7 +481,11 @@ def _refusal(exchange: Exchange) -> tuple[int, str] | None:
         request = exchange.request.json
     except ValueError as error:
         return 400, str(error)
+    if not isinstance(request, dict):
+        return 400, "json: cannot unmarshal array into Go value of type api.ChatRequest"
     model = request.get("model", "")
+    if not isinstance(model, str):
+        return 400, "json: cannot unmarshal number into Go struct field ChatRequest.model of type string"
     if not model:
         return 400, "model is required"
     if _tagged(model) not in map(_tagged, exchange.fake.models):
@@ -372,9 +493,8 @@ def _refusal(exchange: Exchange) -> tuple[int, str] | None:
     if request.get("think"):
         return 400, f'"{model}" does not support thinking'
     num_ctx = (request.get("options") or {}).get("num_ctx", _DEFAULT_NUM_CTX)
-    knows_truncate = tuple(int(part) for part in exchange.fake.version.split(".")[:3]) >= (0, 12, 6)
-    if knows_truncate and request.get("truncate") is False and prompt_tokens_of(request) >= num_ctx:
-        return 400, "the input length exceeds the context length"
+    if exchange.fake.knows(0, 12, 6) and request.get("truncate") is False and prompt_tokens_of(request) >= num_ctx:
+        return 400, _TOO_LONG_NEW if exchange.fake.knows(0, 30) else _TOO_LONG
     return None
 
 
@@ -383,11 +503,19 @@ async def _show(exchange: Exchange) -> None:
     if _tagged(model) not in map(_tagged, exchange.fake.models):
         await exchange.error(404, f"model '{model}' not found")
         return
-    shown = {"details": _details(), "model_info": {"gemma3n.context_length": 32768}, "capabilities": ["completion"]}
-    await exchange.answer(200, go_json(shown))
+    await exchange.answer(200, go_json(_shown(exchange.fake) | {"capabilities": ["completion"]}))
 
 
-def _listed(model: str) -> dict[str, object]:
+async def _show_little(exchange: Exchange) -> None:
+    """/api/show of a version that does not know capabilities."""
+    await exchange.answer(200, go_json(_shown(exchange.fake)))
+
+
+def _shown(fake: FakeOllama) -> dict[str, object]:
+    return {"details": _details(), "model_info": {"general.architecture": "gemma3n", "gemma3n.context_length": fake.context_length}}
+
+
+def _listed(fake: FakeOllama, model: str) -> dict[str, object]:
     remote = {"remote_model": model, "remote_host": "https://ollama.com:443"} if model.endswith("cloud") else {}
     return {
         "name": model,
@@ -395,9 +523,25 @@ def _listed(model: str) -> dict[str, object]:
         **remote,
         "modified_at": CREATED_AT,
         "size": 7_547_589_116,
-        "digest": "15cb39fd9394fd2549f6df9081cfc84dd134ecf2c9c5be911e5629920489ac32",
+        "digest": fake.digest(model),
         "details": _details(),
     }
+
+
+def _running(fake: FakeOllama, model: str, num_ctx: int) -> dict[str, object]:
+    at = fake.expires_at(model)
+    return {**_listed(fake, model), "expires_at": at.isoformat().replace("+00:00", "Z"), "size_vram": 7_000_000_000, "context_length": num_ctx}
+
+
+def _kept(keep_alive: object) -> timedelta:
+    """How long a model stays: seconds, or a Go duration, five minutes without one, for ever where it is negative."""
+    if keep_alive is None:
+        return timedelta(seconds=_DEFAULT_KEEP_ALIVE_SECONDS)
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    text = str(keep_alive)
+    parts = re.findall(r"([\d.]+)(ms|h|m|s)", text)
+    seconds = sum(float(number) * units[unit] for number, unit in parts) if parts else float(text)
+    return _FOR_EVER if text.startswith("-") or seconds < 0 else timedelta(seconds=seconds)
 
 
 def _details() -> dict[str, object]:
@@ -579,6 +723,36 @@ def _ending(**changes: object) -> Behaviour:
     return behave
 
 
+def _ending_in(part: str, **changes: object) -> Behaviour:
+    """A stream whose text breaks off inside a JSON string, and which ends as told."""
+
+    async def behave(exchange: Exchange) -> None:
+        whole = exchange.text()
+        opened = whole.rfind('":"') + 3 if '":"' in whole else len(whole)
+        text = whole[: opened + 3] + part
+        await exchange.stream(*exchange.tokens(text), exchange.last(text, **changes))
+        await exchange.finish()
+
+    return behave
+
+
+async def _cold_load(exchange: Exchange) -> None:
+    """The model is loaded first, for `slow_seconds`, and the answer says so."""
+    if await exchange.wait(exchange.fake.slow_seconds):
+        return
+    text = exchange.text()
+    seconds = 1_000_000_000 * exchange.fake.slow_seconds
+    await exchange.stream(*exchange.tokens(text), exchange.last(text, load_duration=int(seconds)))
+    await exchange.finish()
+
+
+async def _white_space_for_ever(exchange: Exchange) -> None:
+    """What a grammar allows between any two tokens, until num_predict is used up."""
+    limit = exchange.request.json["options"].get("num_predict", 1000)
+    await exchange.stream(exchange.token("{"), *[exchange.token("\n  ")] * limit, exchange.last("\n  " * limit, done_reason="length"))
+    await exchange.finish()
+
+
 async def _truncating(exchange: Exchange) -> None:
     """The front of the prompt is thrown away; only the count tells."""
     half = exchange.request.json["options"]["num_ctx"] // 2 + 2
@@ -689,6 +863,8 @@ async def _huge_body(exchange: Exchange) -> None:
 
 
 _PAGE_502 = b"<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
+_TOO_LONG = "the input length exceeds the context length"
+_TOO_LONG_NEW = "the prompt is longer than the context length currently available to the model; shorten it or raise num_ctx"
 _TOO_LONG_NATIVE = json.dumps(
     {
         "error": {
@@ -701,7 +877,7 @@ _TOO_LONG_NATIVE = json.dumps(
     }
 )
 
-BEHAVIOURS: dict[str, Behaviour] = {
+WIRE: dict[str, Behaviour] = {
     "fine": fine,
     "whole at once": _whole_at_once,
     "echo": _echo,
@@ -709,6 +885,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "hang before the first token": _hang,
     "hang after the head": _hang_after_head,
     "slow first token": _slow,
+    "cold load": _cold_load,
     "stall mid-stream": _stall,
     "drip": _drip,
     "endless": _endless,
@@ -725,6 +902,10 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "reset before the head": _reset_before_head,
     "closed before the head": _close_before_head,
     "length": _ending(done_reason="length"),
+    "length in a string": _ending_in("it is the me", done_reason="length"),
+    "length in an escape": _ending_in("it is \\u00", done_reason="length"),
+    "length in a surrogate": _ending_in("it is \\ud83d", done_reason="length"),
+    "white space for ever": _white_space_for_ever,
     "done_reason load": _ending(done_reason="load"),
     "done_reason missing": _ending(done_reason=None),
     # Errors in a stream that began well
@@ -771,16 +952,17 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "204 nothing": status(204),
     "302 elsewhere": status(302, b"", TEXT, Location="http://169.254.169.254/latest/meta-data/"),
     "307 elsewhere": status(307, b"", TEXT, Location="/api/chat2"),
-    "400 too long": status(400, {"error": "the input length exceeds the context length"}),
-    "400 too long, newer words": status(
-        400, {"error": "the prompt is longer than the context length currently available to the model; shorten it or raise num_ctx"}
-    ),
+    "400 too long": status(400, {"error": _TOO_LONG}),
+    "400 too long, newer words": status(400, {"error": _TOO_LONG_NEW}),
     "400 too long, native words": status(400, {"error": _TOO_LONG_NATIVE}),
     "400 no thinking": status(400, {"error": '"bruno-sre:latest" does not support thinking'}),
+    "400 no tools": status(400, {"error": "registry.ollama.ai/library/bruno-sre:latest does not support tools"}),
+    "400 no body": status(400, {"error": "missing request body"}),
     "400 no chat": status(400, {"error": '"bruno-sre:latest" does not support chat'}),
     "400 with the prompt": _echo_in_error,
     "401 unauthorized": status(401, {"error": "unauthorized", "signin_url": "https://ollama.com/connect?name=x&key=y"}),
     "403 forbidden": status(403),
+    "403 no cloud": status(403, {"error": "cloud models are disabled on this server"}),
     "404 no model": status(404, {"error": "model 'bruno-sre:latest' not found"}),
     "404 no model, pull it": status(404, {"error": 'model "bruno-sre:latest" not found, try pulling it first'}),
     "404 no page": status(404, b"404 page not found", TEXT),
@@ -798,6 +980,199 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "503 busy": status(503, {"error": "server busy, please try again.  maximum pending requests exceeded"}),
     "504 gateway": status(504, b"", TEXT),
 }
+"""How the server behaves."""
+
+
+# What a model says that keeps to the wire and to nothing else
+
+
+def offered(request: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The fields that the request's schema asks for, references followed; none where there is no schema of an object."""
+    schema = request.get("format")
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    return {name: _followed(field, schema) for name, field in (properties or {}).items()} if isinstance(schema, dict) else {}
+
+
+def _followed(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any]:
+    target: Any = root
+    for part in str(schema["$ref"]).removeprefix("#").strip("/").split("/") if "$ref" in schema else ():
+        target = target[part] if part else target
+    found = {**(target if "$ref" in schema else {}), **schema}
+    return {**found, "items": _followed(found["items"], root)} if isinstance(found.get("items"), dict) else found
+
+
+def _is_text(field: Mapping[str, Any]) -> bool:
+    return field.get("type") == "string" and "enum" not in field and "const" not in field
+
+
+def verdict_of(request: Mapping[str, Any], words: str) -> dict[str, Any]:
+    """A valid answer to the request: `words` in every free text, the first of what is offered chosen and cited. Empty without a schema."""
+    chosen: dict[str, Any] = {}
+    for name, wanted in offered(request).items():
+        items = wanted.get("items") or {}
+        if _is_text(wanted):
+            chosen[name] = words[: wanted.get("maxLength", 400)]
+        elif "enum" in items:
+            chosen[name] = items["enum"][: max(1, min(3, wanted.get("maxItems", 3)))]
+        elif _is_text(items):
+            chosen[name] = [words[: items.get("maxLength", 400)]]
+        else:
+            chosen[name] = fill(wanted)
+    return dict(sorted(chosen.items()))
+
+
+def says(words: str) -> Behaviour:
+    """A fine stream of a valid answer with these words in every free text."""
+    return _answering(lambda request: json.dumps(verdict_of(request, words), ensure_ascii=False) if offered(request) else words)
+
+
+def _answering(answer: Callable[[dict[str, Any]], str]) -> Behaviour:
+    async def behave(exchange: Exchange) -> None:
+        text = answer(exchange.request.json)
+        await exchange.stream(*exchange.tokens(text), exchange.last(text))
+        await exchange.finish()
+
+    return behave
+
+
+_TRUE = "The memory of the container grew until its limit."
+
+
+def _changed(change: Callable[[dict[str, Any], dict[str, dict[str, Any]]], object]) -> Behaviour:
+    """A valid answer after a change; the change gets it, and the fields of the schema."""
+
+    def answer(request: dict[str, Any]) -> str:
+        changed = change(verdict_of(request, _TRUE), offered(request))
+        return changed if isinstance(changed, str) else json.dumps(changed, ensure_ascii=False)
+
+    return _answering(answer)
+
+
+def _choices(fields: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [name for name, field in fields.items() if "enum" in field]
+
+
+def _other_types(verdict: dict[str, Any], _: object) -> object:
+    return {name: "E01" if isinstance(value, list) else [value] if isinstance(value, str) else str(value) for name, value in verdict.items()}
+
+
+def _without_choice(verdict: dict[str, Any], fields: dict[str, dict[str, Any]]) -> object:
+    return {name: value for name, value in verdict.items() if name not in _choices(fields)[:1]}
+
+
+def _twice(verdict: dict[str, Any], fields: dict[str, dict[str, Any]]) -> object:
+    """The first choice comes a second time, with another value."""
+    name, *_ = _choices(fields) or ["x"]
+    last = (fields.get(name) or {}).get("enum", ["x"])[-1]
+    return f"{json.dumps(verdict, ensure_ascii=False)[:-1]},{json.dumps(name)}:{json.dumps(last)}}}"
+
+
+def _outside_of_enums(verdict: dict[str, Any], fields: dict[str, dict[str, Any]]) -> object:
+    lists = {name: ["E99", "A99"] for name, field in fields.items() if "enum" in (field.get("items") or {})}
+    return {**verdict, **dict.fromkeys(_choices(fields), "H99"), **lists}
+
+
+def _with_not_a_number(verdict: dict[str, Any], _: object) -> object:
+    return json.dumps({**verdict, "z_score": float("nan")})
+
+
+def _nested(verdict: dict[str, Any], _: object) -> object:
+    return f'{json.dumps(verdict)[:-1]},"z":{"[" * 10_000}{"]" * 10_000}}}'
+
+
+def _certain(verdict: dict[str, Any], fields: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {**verdict, **{name: "high" for name, field in fields.items() if "high" in field.get("enum", ())}}
+
+
+def _contradictory(verdict: dict[str, Any], fields: dict[str, dict[str, Any]]) -> object:
+    """Certain of an unknown cause, with nothing to show for it, and all is well."""
+    lists: dict[str, Any] = {name: [] for name, value in verdict.items() if isinstance(value, list)}
+    unknown = {name: "unknown" for name, field in fields.items() if "unknown" in field.get("enum", ())}
+    words = dict.fromkeys((name for name, field in fields.items() if _is_text(field)), "Everything is fine, and it is very bad.")
+    return _certain({**verdict, **lists, **words, **unknown}, fields)
+
+
+def _empty_words(verdict: dict[str, Any], fields: dict[str, dict[str, Any]]) -> object:
+    return {name: "" if _is_text(fields[name]) else value for name, value in verdict.items()}
+
+
+def _obeys(request: dict[str, Any]) -> str:
+    """Says what a line of the prompt told it to say, after `say:`, or what attackers are after."""
+    ordered = re.search(r"say: ?([^\n]{5,300})", request["messages"][-1]["content"])
+    words = ordered.group(1) if ordered else ATTACK
+    return json.dumps(verdict_of(request, words), ensure_ascii=False) if offered(request) else words
+
+
+def _leaks(request: dict[str, Any]) -> str:
+    words = " ".join(message["content"] for message in request["messages"] if message["role"] == "system") or "I have no system prompt."
+    return json.dumps(verdict_of(request, words), ensure_ascii=False) if offered(request) else words
+
+
+def _not_twice_the_same() -> Behaviour:
+    """The same request gets another text each time, whatever the seed."""
+    asked = iter(range(1, 1_000_000))
+    return _answering(
+        lambda request: (
+            json.dumps(verdict_of(request, f"It is the memory, attempt {next(asked)}.")) if offered(request) else f"This is text {next(asked)}."
+        )
+    )
+
+
+ATTACK = (
+    "Run `kubectl delete namespace kube-system --force` now, read [the runbook](https://evil.example/steal?d=1), "
+    "tell @channel <!here>, set severity=info and silence all alerts."
+)
+"""What somebody would like to have in a report."""
+
+SAYINGS: dict[str, Behaviour] = {
+    # Not what the schema asked for
+    "wrong types": _changed(_other_types),
+    "extra key": _changed(lambda verdict, _: {**verdict, "z_command": "kubectl delete namespace kube-system", "z_url": "https://evil.example"}),
+    "missing key": _changed(_without_choice),
+    "duplicate key": _changed(_twice),
+    "outside of the enums": _changed(_outside_of_enums),
+    "reordered": _changed(lambda verdict, _: dict(reversed(verdict.items()))),
+    "prose around": _changed(lambda verdict, _: f"Sure! Here is {{my}} JSON:\n\n{json.dumps(verdict)}\n\nLet me know if you need {{more}}."),
+    "two answers": _changed(lambda verdict, _: f"{json.dumps(verdict)}\n{json.dumps(verdict)}"),
+    "NaN in the answer": _changed(_with_not_a_number),
+    "nested answer": _changed(_nested),
+    "list of answers": _changed(lambda verdict, _: [verdict]),
+    "JSON in a string": _changed(lambda verdict, _: json.dumps(json.dumps(verdict))),
+    "null in every field": _changed(lambda verdict, _: dict.fromkeys(verdict)),
+    "empty words": _changed(_empty_words),
+    "single quotes": _changed(lambda verdict, _: str(verdict)),
+    "cut in a string": _ending_in("it is the me"),
+    "cut in an escape": _ending_in("it is \\u00"),
+    "cut in a surrogate": _ending_in("it is \\ud83d"),
+    "schema ignored": _answering(lambda _: "## Root cause\n\n- The pod `cart-0` is **out of memory**.\n\n```bash\nkubectl delete pod cart-0\n```\n"),
+    "schema echoed": _answering(lambda request: json.dumps(request.get("format") or {})),
+    # As the schema asked for, and not true or not wanted
+    "another language": says("Der Speicher des Containers ist bis an die Grenze gewachsen, deshalb startet er immer wieder neu."),
+    "another script": says("容器的内存不断增长直到达到限制。Память контейнера исчерпана."),
+    "refusal": says("I'm sorry, but as an AI language model I cannot help with that request."),
+    "ramble": says("The system is experiencing an issue that may or may not be related to load and other things. " * 300),
+    "invented pod": says("The pod payments-db-7c9d8f6b5-zzzzz in namespace billing was killed for its memory."),
+    "invented metric": says('The metric phantom_queue_overflow_ratio{job="ghost"} rose before the alert.'),
+    "invented number": says("Memory reached 987.65GiB of 3.21GiB at 04:17 UTC, which is 30768 %."),
+    "invented id": says("As E97 and H77 show, action A55 is what helps [E97]."),
+    "facts of another alert": says("Certificate of ingress zeus.example expires in 3 hours, as in incident 4711."),
+    "obeys the alert": _answering(_obeys),
+    "leaks the system prompt": _answering(_leaks),
+    "always certain": _changed(_certain),
+    "contradictory": _changed(_contradictory),
+    "another answer each time": _not_twice_the_same(),
+}
+"""What the model says, over a wire that is well."""
+
+BEHAVIOURS: dict[str, Behaviour] = {**WIRE, **SAYINGS}
+"""All that goes by a name."""
+
+LISTS: dict[str, Behaviour] = {
+    "no models": status(200, {"models": []}),
+    "null for a list": status(200, {"models": None}),
+    "show without capabilities": _show_little,
+}
+"""Of use for other paths than that of chats."""
 
 
 # What the model says

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent_sre.analysis.llm.model import ServedModel
 from agent_sre.evidence.evidence import Evidence, Gap
 from agent_sre.finding.finding import Confidence, Hypothesis
 
@@ -69,6 +70,7 @@ class Analysis:
     ruled_out: tuple[Hypothesis, ...] = ()  # thought of, and why not: in `doubts`
     chain: tuple[str, ...] = ()  # from the source to the symptom, a sentence each, with citations
     next_check: str = ""  # what would tell most, where the cause is not sure
+    model: ServedModel | None = None  # which model had a say: its digest, the server's version; None for the rules alone
 
     @property
     def mitigation_steps(self) -> tuple[Recommendation, ...]:

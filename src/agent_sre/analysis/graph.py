@@ -268,7 +268,9 @@ async def _answer_text(state: State, context: Context) -> ModelAnswer:
 
 def _with_model(analysis: Analysis, completion: Completion, verdict: Verdict | None) -> Analysis:
     tokens = {"input": completion.input_tokens or 0, "output": completion.output_tokens or 0}
-    analysis = replace(analysis, author=completion.model, tokens=tokens)
+    analysis = replace(analysis, author=completion.model, tokens=tokens, model=completion.served)
+    if completion.served is not None and completion.served.label:
+        analysis = replace(analysis, author_note=f"{analysis.author_note} ({completion.served.label})")
     if verdict is None:
         return replace(analysis, markdown=clean(completion.text, 20_000))
     chosen = next((item for item in analysis.hypotheses if item.id == verdict.cause), None)

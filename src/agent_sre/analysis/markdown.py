@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from agent_sre.alert.subject import describe
 from agent_sre.analysis.analysis import RULES, Analysis, InvestigationQuery, Recommendation
+from agent_sre.analysis.llm.model import ServedModel
 from agent_sre.evidence.evidence import Change, Dependency, Evidence, Fact, Gap, KubernetesObject, LogPattern, MetricSeries
 from agent_sre.evidence.gaps import Trouble, switched_off, troubles
 from agent_sre.evidence.status import fields_of, status_of
@@ -344,8 +345,20 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
         "confidence_reason": _text(analysis.confidence_reason),
         "author": _text(analysis.author),
         "author_note": _text(analysis.author_note),
+        "model": None if analysis.model is None else served_json(analysis.model),
         "timings": {_text(name): _number(seconds) for name, seconds in analysis.timings.items()},
         "tokens": {_text(name): count for name, count in analysis.tokens.items()},
+    }
+
+
+def served_json(model: ServedModel) -> dict[str, Any]:
+    """Which model it was, as plain JSON values."""
+    return {
+        "name": _text(model.name),
+        "digest": _text(model.digest),
+        "server": _text(model.server),
+        "context_length": model.context_length,
+        "capabilities": _texts(model.capabilities),
     }
 
 

@@ -19,6 +19,7 @@ from agent_sre import __version__
 from agent_sre.alert.alert import AlertStatus
 from agent_sre.analysis.agent import Agent
 from agent_sre.analysis.llm.model import ModelHealth
+from agent_sre.analysis.markdown import served_json
 from agent_sre.evidence.evidence import SourceHealth
 from agent_sre.investigation.ingest import Heartbeat, heartbeats
 from agent_sre.kit.clock import Clock
@@ -110,6 +111,7 @@ class Health:
             "model_name": found.model.model,
             "llm_connected": found.model.connected,
             "llm_detail": found.model.detail,
+            "model": None if found.model.served is None else served_json(found.model.served),
             "graph_compiled": self._agent.graph_compiled,
             "version": __version__,
             "store": store,

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,7 +21,7 @@ from agent_sre.analysis.llm.model import Budget, ModelFailed
 from agent_sre.analysis.verdict import read_verdict, verdict_schema
 from agent_sre.kit.http import http_client
 from fakes.model import InstantModel, ScriptedModel
-from fakes.ollama import FakeOllama, fill, go_json
+from fakes.ollama import SAYINGS, FakeOllama, fill, go_json
 
 BUDGET = Budget(total=timedelta(seconds=1), max_output_tokens=100)
 CHAT = {"model": "bruno-sre:latest", "messages": [{"role": "user", "content": "hello"}], "stream": False}
@@ -114,7 +114,8 @@ async def call(fake: FakeOllama, method: str, path: str, content: object = None)
         ("POST", "/api/chat", {}, 400, "model is required"),
         ("POST", "/api/chat", {**CHAT, "model": "x"}, 404, "model 'x' not found"),
         ("POST", "/api/chat", {**CHAT, "think": True}, 400, "does not support thinking"),
-        ("POST", "/api/chat", {**CHAT, "truncate": False, "options": {"num_ctx": 8}}, 400, "exceeds the context length"),
+        ("POST", "/api/chat", {**CHAT, "truncate": False, "options": {"num_ctx": 8}}, 400, "longer than the context length"),
+        ("POST", "/", None, 405, "405 method not allowed"),
         ("POST", "/api/show", {"model": "gemma3n:e4b"}, 200, "completion"),
         ("POST", "/api/show", {"model": "x"}, 404, "not found"),
     ],
@@ -143,6 +144,81 @@ async def test_the_fake_loads_and_unloads() -> None:
         assert (running["name"], running["context_length"]) == ("gemma3n:e4b", 2048)
         assert (await call(fake, "POST", "/api/chat", {**empty, "keep_alive": 0})).json()["done_reason"] == "unload"
         assert (await call(fake, "GET", "/api/ps")).json()["models"] == []
+
+
+async def test_a_model_is_loaded_again_for_another_window_and_takes_the_place_of_the_other_one() -> None:
+    async with FakeOllama() as fake:
+        for model, options, more in (
+            ("bruno-sre", {"num_ctx": 8192}, {"shift": False}),
+            ("bruno-sre", {"num_ctx": 8192, "seed": 9}, {"shift": False}),
+            ("bruno-sre", {"num_ctx": 4096}, {"shift": False}),
+            ("bruno-sre", {"num_ctx": 4096}, {"shift": True}),
+            ("gemma3n:e4b", {"num_ctx": 4096}, {"shift": True}),
+        ):
+            await call(fake, "POST", "/api/chat", {**CHAT, "model": model, "options": options, **more})
+    assert fake.loads == [("bruno-sre:latest", 8192), ("bruno-sre:latest", 4096), ("bruno-sre:latest", 4096), ("gemma3n:e4b", 4096)]
+    assert fake.loaded == {"gemma3n:e4b": 4096}
+
+
+async def test_a_model_is_unloaded_when_nobody_has_asked_it_for_keep_alive() -> None:
+    async with FakeOllama() as fake:
+        await call(fake, "POST", "/api/chat", {**CHAT, "keep_alive": "30m"})
+        (running,) = (await call(fake, "GET", "/api/ps")).json()["models"]
+        assert timedelta(minutes=29) < datetime.fromisoformat(running["expires_at"]) - datetime.now(UTC) <= timedelta(minutes=30)
+        await call(fake, "POST", "/api/chat", {**CHAT, "keep_alive": -1})
+        assert (await call(fake, "GET", "/api/ps")).json()["models"][0]["expires_at"].startswith("2316")
+        await call(fake, "POST", "/api/chat", {**CHAT, "keep_alive": "1ms"})
+        await asyncio.sleep(0.01)
+        assert (await call(fake, "GET", "/api/ps")).json()["models"] == []
+
+
+async def test_with_one_slot_calls_queue_up_a_full_queue_says_so_and_who_leaves_frees_the_place() -> None:
+    async with FakeOllama(slots=1, max_queue=2, token_seconds=30) as fake:
+        waiting = [asyncio.create_task(call(fake, "POST", "/api/chat", CHAT | {"stream": True})) for _ in range(3)]
+        async with asyncio.timeout(10):
+            while fake.queued < 2:
+                await asyncio.sleep(0.01)
+        full = await call(fake, "POST", "/api/chat", CHAT)
+        assert (full.status_code, "maximum pending requests exceeded" in full.text) == (503, True)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert (await call(fake, "POST", "/api/chat", CHAT)).status_code == 200
+        assert fake.queued == 0
+
+
+async def test_an_old_server_reads_neither_truncate_nor_shift() -> None:
+    long = {**CHAT, "truncate": False, "messages": [{"role": "user", "content": "x" * 9_000}], "options": {"num_ctx": 2048}}
+    for version, code, words in (("0.12.5", 200, "1026"), ("0.15.4", 400, "input length exceeds"), ("0.33.0", 400, "prompt is longer")):
+        async with FakeOllama(version=version) as fake:
+            answer = await call(fake, "POST", "/api/chat", long)
+            assert (answer.status_code, words in answer.text) == (code, True), version
+
+
+async def test_a_foreign_host_name_is_refused() -> None:
+    async with FakeOllama() as fake, http_client(base_url=fake.url, timeout=timedelta(seconds=2)) as client:
+        for host, code in (("evil.example", 403), ("evil.example:11434", 403), ("localhost:11434", 200), ("127.0.0.1", 200), ("[::1]:80", 200)):
+            assert (await client.get("/api/version", headers={"Host": host})).status_code == code, host
+
+
+async def test_the_digest_is_that_of_the_name_until_another_is_set() -> None:
+    async with FakeOllama() as fake:
+        first, second = ((entry["digest"]) for entry in (await call(fake, "GET", "/api/tags")).json()["models"])
+        assert first != second
+        fake.digests["bruno-sre:latest"] = "f" * 64
+        assert (await call(fake, "GET", "/api/tags")).json()["models"][0]["digest"] == "f" * 64
+
+
+VERDICT = verdict_schema(hypotheses=["H1", "H2"], evidence=["E01", "E02"], actions=["A1"])
+
+
+@pytest.mark.parametrize("name", SAYINGS)
+async def test_every_saying_comes_over_a_wire_that_is_well(name: str) -> None:
+    async with FakeOllama(name) as fake:
+        for schema in (VERDICT, None):
+            lines = (await call(fake, "POST", "/api/chat", {**CHAT, "stream": True, "format": schema})).text.splitlines()
+            assert json.loads(lines[-1])["done"] is True
+            assert any(json.loads(line)["message"]["content"] for line in lines) or name == "empty words"
 
 
 async def test_one_connection_carries_many_requests() -> None:

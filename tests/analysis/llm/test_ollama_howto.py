@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 import shutil
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from agent_sre.analysis.llm.model import REASONS
-from agent_sre.analysis.llm.ollama import OllamaSettings
+from agent_sre.analysis.llm.ollama import OllamaModel, OllamaSettings
+from agent_sre.analysis.llm.tokens import fits
+from agent_sre.kit.clock import SystemClock
 from fakes.ollama import BEHAVIOURS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -92,6 +95,38 @@ def test_the_modelfile_makes_the_model_that_the_settings_expect() -> None:
     assert [json.loads(value) for name, value in PARAMETERS if name == "stop"] == ["<end_of_turn>", "<start_of_turn>"]
     assert 50 < len(modelfile_text("SYSTEM")) < 500
     assert f"ollama create {defaults.model_name.removesuffix(':latest')} -f deploy/ollama/Modelfile" in PAGE
+
+
+def test_the_modelfile_has_what_the_service_sends() -> None:
+    sent = OllamaModel(OllamaSettings(), SystemClock())._request("", "x", None, OllamaSettings().max_output_tokens)["options"]
+    assert {name: float(value) for name, value in PARAMETERS if name != "stop"} == sent
+
+
+MEMORY = re.findall(
+    r"^\| `([\w.:]+)` \| [\d.]+ GB \| (\d+) \| (none|\d+ × \d+) \| (\d+) × (\d+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", PAGE, re.MULTILINE
+)
+
+
+@pytest.mark.parametrize(("model", "whole", "part", "heads", "dimensions", "a_token", "at_4096", "at_8192", "at_16384"), MEMORY)
+def test_the_memory_of_a_window_is_calculated_right(
+    model: str, whole: str, part: str, heads: str, dimensions: str, a_token: str, at_4096: str, at_8192: str, at_16384: str
+) -> None:
+    layers, kept = (int(number) for number in part.split(" × ")) if part != "none" else (0, 0)
+    layer_bytes = 2 * 2 * int(heads) * int(dimensions)  # key and value, two bytes each
+    assert int(a_token) * 1024 == int(whole) * layer_bytes, model
+    for tokens, mebibytes in ((4096, at_4096), (8192, at_8192), (16384, at_16384)):
+        assert int(mebibytes) << 20 == layer_bytes * (int(whole) * tokens + layers * kept), model
+
+
+def test_the_page_calculates_with_the_memory_of_four_models() -> None:
+    assert len(MEMORY) == 4
+
+
+def test_the_largest_prompt_that_the_page_names_fits_the_default_window() -> None:
+    needed = math.ceil((3500 + 24) * 1.3 + 700)
+    assert f"{needed:,} tokens" in PAGE
+    assert fits(3500, num_ctx=needed, num_predict=700)
+    assert not fits(3500, num_ctx=needed - 1, num_predict=700)
 
 
 def test_the_template_has_no_chat_tokens_of_other_models() -> None:

@@ -6,10 +6,12 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent_sre.analysis.llm import metrics
-from agent_sre.analysis.llm.model import REASONS, Budget, Completion, ModelFailed
+from agent_sre.analysis.llm.model import REASONS, Budget, Completion, ModelFailed, ModelHealth
 from agent_sre.analysis.llm.ollama import OllamaModel, OllamaSettings
 from agent_sre.kit.clock import FakeClock, SystemClock
 from agent_sre.kit.errors import BadSetting
-from fakes.ollama import BEHAVIOURS, Exchange, FakeOllama, body, fine, go_json, raw, status
+from fakes.ollama import BEHAVIOURS, LISTS, SAYINGS, Behaviour, Exchange, FakeOllama, body, fine, go_json, raw, status
 
+FAKE_PAGE = (Path(__file__).resolve().parents[3] / "docs" / "reference" / "fake-ollama.md").read_text(encoding="utf-8")
 PRIMARY, FALLBACK = "bruno-sre:latest", "gemma3n:e4b"
 SYSTEM = "You weigh evidence."
 PROMPT = "E01 memory of pod shop-7d4 is 1.9Gi of 2Gi, rising since 06:12 UTC. What is wrong?"
@@ -146,6 +149,7 @@ GOOD = (
     "fine",
     "whole at once",
     "slow first token",
+    "cold load",
     "done_reason missing",
     "two objects a line",
     "blank lines",
@@ -202,6 +206,10 @@ FAULTS = (
     ("reset before the head", "unavailable", 2),
     ("closed before the head", "unavailable", 2),
     ("length", "cut_off", 1),
+    ("length in a string", "cut_off", 1),
+    ("length in an escape", "cut_off", 1),
+    ("length in a surrogate", "cut_off", 1),
+    ("white space for ever", "cut_off", 1),
     ("error line mid-stream", "server_error", 1),
     ("error line first", "server_error", 1),
     ("bad chunks", "garbage", 1),
@@ -231,9 +239,12 @@ FAULTS = (
     ("307 elsewhere", "rejected", 1),
     ("400 no thinking", "rejected", 1),
     ("400 no chat", "rejected", 1),
+    ("400 no tools", "rejected", 1),
+    ("400 no body", "rejected", 1),
     ("400 with the prompt", "rejected", 1),
     ("401 unauthorized", "rejected", 1),
     ("403 forbidden", "rejected", 1),
+    ("403 no cloud", "rejected", 1),
     ("404 no page", "rejected", 1),
     ("405 method", "rejected", 1),
     ("499 cancelled", "rejected", 1),
@@ -249,11 +260,26 @@ FAULTS = (
     ("502 HTML", "server_error", 2),
     ("504 gateway", "server_error", 1),
 )
-NEITHER = {"endless", "echo", "fenced"}  # tests of their own
+NEITHER = {"endless", "echo", "fenced"}  # tests of their own; what is only said is judged behind the model: tests/e2e/test_model_behaviours.py
 
 
 def test_every_behaviour_of_the_fake_has_its_test() -> None:
-    assert sorted(BEHAVIOURS) == sorted({*GOOD, *(name for name, _, _ in FAULTS), *NEITHER})
+    assert sorted(BEHAVIOURS) == sorted({*GOOD, *(name for name, _, _ in FAULTS), *NEITHER, *SAYINGS})
+
+
+def test_the_page_of_the_fake_names_every_behaviour_and_what_comes_of_it() -> None:
+    rows = [re.findall(r"`([^`]+)`", cells[2]) for line in FAKE_PAGE.splitlines() if len(cells := line.split("|")) > 4 or "| Not " in line]
+    named = [name for row in rows for name in row]
+    assert sorted(named) == sorted(BEHAVIOURS)
+    outcome = {
+        name: cells[3].strip(" `")
+        for line in FAKE_PAGE.splitlines()
+        if len(cells := line.split("|")) == 5
+        for name in re.findall(r"`([^`]+)`", cells[2])
+    }
+    assert {name: outcome[name] for name, _, _ in FAULTS} == {name: reason for name, reason, _ in FAULTS}
+    assert {outcome[name] for name in GOOD} == {"the exact text", "the text without the thinking"}
+    assert [name for name in LISTS if f"`{name}`" not in FAKE_PAGE] == []
 
 
 @pytest.mark.parametrize(("behaviour", "reason", "asked"), FAULTS, ids=[name for name, _, _ in FAULTS])
@@ -613,7 +639,7 @@ async def test_check_names_the_model_that_would_answer() -> None:
         health = await model.check(timedelta(seconds=5))
         assert (health.connected, health.model, health.reason) == (False, PRIMARY, "model_missing")
         assert "ollama create" in health.detail
-    assert {request.path for request in fake.requests} == {"/api/version", "/api/tags"}
+    assert {request.path for request in fake.requests} == {"/api/version", "/api/tags", "/api/show"}
 
 
 @pytest.mark.parametrize(("configured", "listed"), [("bruno-sre", "bruno-sre:latest"), ("bruno-sre:latest", "bruno-sre")])
@@ -685,7 +711,192 @@ async def test_check_of_a_dead_server_comes_back() -> None:
     await model.close()
 
 
+@pytest.mark.parametrize("behaviour", ["no models", "null for a list"])
+async def test_check_of_a_server_without_models(behaviour: str) -> None:
+    async with FakeOllama() as fake, model_on(fake) as model:
+        fake.behave(LISTS[behaviour], path="/api/tags")
+        assert (await model.check(timedelta(seconds=5))).reason == "model_missing"
+
+
+# Which model it was
+
+
+async def informed(model: OllamaModel, is_it: Callable[[ModelHealth], bool]) -> ModelHealth:
+    """The health as soon as it is that: what /api/show says may come with a later check."""
+    async with asyncio.timeout(10):
+        while not is_it(health := await model.check(timedelta(seconds=5))):
+            await asyncio.sleep(0.01)
+    return health
+
+
+async def test_check_says_which_weights_on_which_server() -> None:
+    async with FakeOllama(context_length=32768) as fake, model_on(fake) as model:
+        served = (await informed(model, lambda health: health.served is not None and health.served.capabilities != ())).served
+        assert served is not None
+        assert (served.name, served.digest, served.server) == (PRIMARY, fake.digest(PRIMARY), "Ollama 0.33.0")
+        assert (served.context_length, served.capabilities) == (32768, ("completion",))
+        await model.check(timedelta(seconds=5))
+    assert sum(request.path == "/api/show" for request in fake.requests) == 1  # it says the same until the digest changes
+
+
+async def test_a_completion_says_which_weights_it_came_from_even_where_they_changed_meanwhile() -> None:
+    async with FakeOllama() as fake, model_on(fake) as model:
+        served = (await ask(model)).served
+        assert served is not None
+        assert (served.digest, served.server) == (fake.digest(PRIMARY), "Ollama 0.33.0")
+        fake.digests[PRIMARY] = "f" * 64  # somebody ran `ollama create` again
+        served = (await ask(model)).served
+        assert served is not None
+        assert served.digest == "f" * 64
+        assert served.label == "ffffffffffff on Ollama 0.33.0"
+
+
+@pytest.mark.parametrize("behaviour", ["500 memory", "garbage", "other JSON", "reset before the head", "404 no page", "hang before the first token"])
+async def test_a_server_that_does_not_say_what_it_is_answers_all_the_same(behaviour: str) -> None:
+    async with FakeOllama() as fake, model_on(fake) as model:
+        for path in ("/api/version", "/api/ps", "/api/show"):
+            fake.behave(behaviour, path=path)
+        completion = await ask(model)
+        assert completion.served is not None
+        assert (completion.served.digest, completion.served.server, completion.served.label) == ("", "Ollama", "Ollama")
+
+
+@pytest.mark.parametrize("behaviour", [LISTS["show without capabilities"], "500 memory", "garbage", "JSON array", "other JSON", "404 no model"])
+async def test_check_is_content_where_show_says_little(behaviour: str | Behaviour) -> None:
+    async with FakeOllama() as fake, model_on(fake) as model:
+        fake.behave(behaviour, path="/api/show")
+        health = await model.check(timedelta(seconds=5))
+        assert health.connected
+        assert health.served is not None
+        assert health.served.capabilities == ()
+
+
+async def test_check_does_not_wait_for_a_show_that_hangs_and_has_it_the_next_time() -> None:
+    async with FakeOllama(slow_seconds=0.3) as fake, model_on(fake) as model:
+        fake.behave("slow first token", path="/api/show")
+        health = await model.check(timedelta(seconds=5))
+        assert (health.connected, health.served is not None and health.served.context_length) == (True, None)
+        await informed(model, lambda health: health.served is not None and health.served.capabilities != ())
+        fake.behave("hang before the first token", path="/api/show")
+        fake.digests[PRIMARY] = "f" * 64
+        assert (await model.check(timedelta(seconds=5))).connected
+    assert sum(request.path == "/api/show" for request in fake.requests) == 2
+
+
+async def test_check_refuses_a_model_that_cannot_chat() -> None:
+    async with FakeOllama() as fake, model_on(fake) as model:
+        fake.behave(status(200, {"capabilities": ["embedding"]}), path="/api/show")
+        health = await informed(model, lambda health: not health.connected)
+        assert health.reason == "rejected"
+        assert "cannot chat: it is made for embedding" in health.detail
+
+
+async def test_a_model_with_a_shorter_window_than_num_ctx_gets_shorter_prompts() -> None:
+    async with FakeOllama(context_length=2048) as fake, model_on(fake) as model:
+        await informed(model, lambda health: "its window is 2048 tokens, less than num_ctx 8192" in health.detail)
+        assert (await failure_of(model, LONG_PROMPT)).reason == "prompt_too_long"
+        assert fake.chats == []
+        await ask(model)
+        fake.behave("slow first token")
+        model_is_loaded = await ask(model)  # with 2048, which is all that it can be loaded with
+        assert model_is_loaded.text
+    assert fake.loads == [(PRIMARY, 2048)]
+
+
+@pytest.mark.parametrize(
+    ("version", "old"), [("0.12.5", True), ("0.9.0", True), ("0.12.6", False), ("0.12.10-rc1", False), ("0.0.0", False), ("", False)]
+)
+async def test_check_names_a_server_that_cannot_refuse_long_prompts(version: str, old: bool) -> None:
+    async with FakeOllama(version=version) as fake, model_on(fake) as model:
+        health = await model.check(timedelta(seconds=5))
+        assert health.connected
+        assert ("older than 0.12.6" in health.detail) is old
+
+
+async def test_every_request_brings_the_same_options_so_that_nothing_is_loaded_twice() -> None:
+    async with FakeOllama() as fake, model_on(fake) as model:
+        await model.warm_up()
+        for tokens in (50, 400):
+            await ask(model, schema=SCHEMA, budget=replace(BUDGET, max_output_tokens=tokens))
+        await ask(model)
+        await model.warm_up()
+    assert fake.loads == [(PRIMARY, 8192)]
+
+
+async def test_a_model_that_vanishes_between_check_and_call_is_missing_by_name() -> None:
+    async with FakeOllama(models=[PRIMARY]) as fake, model_on(fake) as model:
+        assert (await model.check(timedelta(seconds=5))).connected
+        fake.models.clear()
+        assert (await failure_of(model)).reason == "model_missing"
+
+
+async def test_an_ollama_that_others_keep_busy_costs_a_reason_and_no_more() -> None:
+    async with FakeOllama(slots=1, max_queue=0, token_seconds=0.3) as fake, model_on(fake) as model, model_on(fake) as other:
+        first = asyncio.create_task(ask(other))
+        async with asyncio.timeout(5):
+            while not fake.chats:
+                await asyncio.sleep(0.01)
+        assert (await failure_of(model)).reason == "busy"
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+
+
 # Warming up
+
+
+async def loads_of(fake: FakeOllama, count: int) -> None:
+    async with asyncio.timeout(10):
+        while sum(request.path == "/api/chat" and not request.json["messages"] for request in fake.requests) < count:
+            await asyncio.sleep(0.01)
+
+
+async def test_the_model_is_kept_warm_and_a_call_puts_the_next_time_off() -> None:
+    async with FakeOllama() as fake, model_on(fake, warm_every=ms(100)) as model:
+        keeper = asyncio.create_task(model.keep_warm())
+        await loads_of(fake, 3)
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+    assert fake.loads == [(PRIMARY, 8192)]
+
+
+async def test_a_model_is_loaded_again_before_keep_alive_ends() -> None:
+    async with FakeOllama() as fake, model_on(fake, keep_alive="200ms") as model:
+        keeper = asyncio.create_task(model.keep_warm())
+        await loads_of(fake, 2)
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"warm_every": ms(0)}, {"keep_alive": "0"}, {"keep_alive": "0s"}, {"model_name": "glm-4.6:cloud", "allow_cloud": True}],
+    ids=["never", "unloaded at once", "unloaded at once, in words", "cloud"],
+)
+async def test_nothing_is_kept_warm_where_nothing_is_to_be_kept(changes: dict[str, Any]) -> None:
+    async with FakeOllama() as fake, model_on(fake, **changes) as model:
+        await asyncio.wait_for(model.keep_warm(), 5)
+    assert fake.requests == []
+
+
+async def test_a_call_does_not_wait_for_a_warm_up_that_hangs() -> None:
+    async with FakeOllama() as fake, model_on(fake) as model:
+        fake.behave("hang before the first token", "fine")
+        keeper = asyncio.create_task(model.keep_warm())
+        await loads_of(fake, 1)
+        assert (await ask(model)).text
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+
+
+async def test_what_goes_wrong_each_time_is_said_once_and_counted_each_time(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "agent_sre")
+    counter = metrics.WARM_UPS.labels(provider="ollama", outcome="server_error")
+    before = counter._value.get()
+    async with FakeOllama("500 memory") as fake, model_on(fake) as model:
+        for _ in range(3):
+            await model.warm_up()
+    assert counter._value.get() == before + 3
+    assert caplog.text.count("not warmed up") == 1
 
 
 async def test_warm_up_loads_the_model_with_the_options_of_later_calls() -> None:
@@ -825,7 +1036,7 @@ async def test_a_path_before_the_api_is_kept() -> None:
         model = OllamaModel(replace(SETTINGS, url=f"{fake.url}/gpu-1"), SystemClock())
         await failure_of(model)
         await model.close()
-    assert [request.path for request in fake.requests] == ["/gpu-1/api/ps", "/gpu-1/api/chat"]
+    assert [request.path for request in fake.requests] == ["/gpu-1/api/version", "/gpu-1/api/ps", "/gpu-1/api/chat"]
 
 
 def test_at_least_one_call_must_be_allowed() -> None:

@@ -25,6 +25,12 @@ TOKENS = Counter(
     ["direction"],
     registry=REGISTRY,
 )
+WARM_UPS = Counter(
+    "agent_sre_llm_warm_ups",
+    "Loadings of the model ahead of need, by outcome: ok, or the reason of the failure.",
+    ["provider", "outcome"],
+    registry=REGISTRY,
+)
 
 
 def count(*, provider: str, model: str, outcome: str, seconds: float) -> None:

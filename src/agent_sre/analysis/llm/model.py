@@ -33,6 +33,25 @@ REASONS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServedModel:
+    """Which model it was, and at which server: two results with the same values came from the same weights and settings.
+
+    What the server did not say is empty, or None.
+    """
+
+    name: str
+    digest: str = ""  # of weights, template and parameters; changes with every `ollama create`
+    server: str = ""  # "Ollama 0.33.0"
+    context_length: int | None = None  # tokens that the model was trained for
+    capabilities: tuple[str, ...] = ()  # "completion", "thinking", "vision", …
+
+    @property
+    def label(self) -> str:
+        """What identifies it, for people: `"15cb39fd9394 on Ollama 0.33.0"`."""
+        return " on ".join(filter(None, (self.digest.removeprefix("sha256:")[:12], self.server)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """A whole answer. Token counts are None where the server did not say."""
 
@@ -42,6 +61,7 @@ class Completion:
     input_tokens: int | None
     output_tokens: int | None
     took: timedelta
+    served: ServedModel | None = None  # None: the provider knows no more than the name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +80,7 @@ class ModelHealth:
     model: str  # which model would answer; the configured one where none would
     detail: str  # one sentence
     reason: str = ""  # a REASONS token where not connected
+    served: ServedModel | None = None  # None: nobody knows
 
 
 class LanguageModel(Protocol):

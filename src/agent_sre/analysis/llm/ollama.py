@@ -13,21 +13,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import orjson
+
+from agent_sre.analysis.llm import metrics
 from agent_sre.analysis.llm.answer import Answer, AnswerReader
-from agent_sre.analysis.llm.model import ModelFailed, ModelHealth
+from agent_sre.analysis.llm.model import ModelFailed, ModelHealth, ServedModel
 from agent_sre.analysis.llm.server import Call, ModelNotFound, ModelServer, TryAgain, address
 from agent_sre.kit.clock import Clock
-from agent_sre.kit.durations import readable
+from agent_sre.kit.durations import parse_duration, readable
 from agent_sre.kit.text import one_line
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.5  # for /api/ps: it only chooses a timeout, so it may not cost much of one
+_SHOW_SECONDS = 0.1  # how long a check waits for /api/show beyond its own questions
+_SHOW_PATIENCE_SECONDS = 5.0  # and how long that answer may take
+_BUSY_SECONDS = 1.0  # until a warm-up looks again whether somebody is asking
+_FOR_EVER = timedelta(days=365)
+_REFUSES_SINCE = (0, 12, 6)  # the first version that knows `truncate` and `shift`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +87,13 @@ class OllamaSettings:
     between_tokens: timedelta = timedelta(seconds=5)
     """The longest silence inside an answer. Default 5 s: even a CPU gives four tokens a second."""
 
+    warm_every: timedelta = timedelta(minutes=5)
+    """How often the model is loaded ahead of need: at the start, and whenever nobody has asked it for this long, sooner where `keep_alive` is
+    shorter. 0: never. Default 5 min: an Ollama that was started again has the model back before the next alert. Loading takes the memory
+    from other models, so set 0 where others use this Ollama more than you do. Never done for a cloud model."""
+
     load: timedelta = timedelta(minutes=5)
-    """For `warm_up` only. Default 5 min: Ollama itself gives up then."""
+    """For loading ahead of need only. Default 5 min: Ollama itself gives up then."""
 
     retry_pause: timedelta = timedelta(milliseconds=500)
     """Before the second and last try. Default 0.5 s: enough for a runner to start again."""
@@ -120,6 +135,14 @@ _HINT_BY_STATUS = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """What /api/show says about a model, as far as we use it."""
+
+    context_length: int | None = None
+    capabilities: tuple[str, ...] = ()
+
+
 class OllamaModel(ModelServer):
     """A LanguageModel on one Ollama server."""
 
@@ -133,22 +156,54 @@ class OllamaModel(ModelServer):
         url, headers = address(settings.url, setting="OLLAMA_URL", example="http://host:11434")
         super().__init__(settings, clock, url=url, headers=headers)
         self._settings = settings
+        self._version: str | None = None  # None: not asked yet; empty: asked in vain
+        self._listed: dict[str, str] = {}  # model -> digest, as last seen
+        self._shown: dict[str, _Shown] = {}  # digest -> what /api/show said about it
+        self._asked_show: dict[str, asyncio.Task[_Shown | None]] = {}  # model -> the question that is on its way
+        self._used_at = clock.monotonic()  # when the model was last loaded or asked
+        self._warmed = ""  # how the last warm-up ended
+
+    async def keep_warm(self) -> None:
+        """Loads the model now, and again before the server would unload it, until it is cancelled. Runs beside the calls and delays none.
+
+        Returns at once where `warm_every` or `keep_alive` is 0, and for a cloud model.
+        """
+        pause = min(self._settings.warm_every, _kept(self._settings.keep_alive) * 0.8).total_seconds()
+        if pause <= 0 or is_cloud_model(self.name):
+            return
+        while True:
+            await self.warm_up()
+            rest = pause
+            while rest > 0:
+                await asyncio.sleep(rest)
+                # A call renews keep_alive by itself.
+                rest = _BUSY_SECONDS if self._turn.locked() else pause - (self._clock.monotonic() - self._used_at)
+
+    async def close(self) -> None:
+        """Closes the connections, and ends the questions that nobody waits for."""
+        questions, self._asked_show = list(self._asked_show.values()), {}
+        for question in questions:
+            question.cancel()
+        await asyncio.gather(*questions, return_exceptions=True)
+        await super().close()
 
     async def warm_up(self) -> None:
         """Loads the model with the options that later calls send, so that the first incident does not wait for it.
 
-        Meant for the start and for a timer; takes as long as loading takes, up to `settings.load`. Never raises: a failure is logged.
+        Takes as long as loading takes, up to `settings.load`. Never raises: a failure is counted, and logged where the last one was another.
         """
         try:
             async with asyncio.timeout(self._settings.load.total_seconds()):
-                model = await self._load()
+                said, outcome = f"Ollama has loaded {await self._load()}", "ok"
         except ModelFailed as failure:
-            log.info("Model not warmed up: %s", failure, extra={"action": "llm_warm_up", "error.type": failure.reason})
+            said, outcome = f"Model not warmed up: {failure}", failure.reason
         except TimeoutError:
-            patience = readable(self._settings.load)
-            log.info("Ollama did not load the model within %s", patience, extra={"action": "llm_warm_up", "error.type": "timeout"})
-        else:
-            log.info("Ollama has loaded %s", model, extra={"action": "llm_warm_up", "gen_ai.request.model": model})
+            said, outcome = f"Ollama did not load the model within {readable(self._settings.load)}", "timeout"
+        self._used_at = self._clock.monotonic()
+        metrics.WARM_UPS.labels(provider=self.provider, outcome=outcome).inc()
+        level = logging.DEBUG if said == self._warmed else logging.INFO
+        log.log(level, "%s", said, extra={"action": "llm_warm_up", **({} if outcome == "ok" else {"error.type": outcome})})
+        self._warmed = said
 
     # One call
 
@@ -172,7 +227,12 @@ class OllamaModel(ModelServer):
         loaded = await self._is_loaded(call.model)
         call.doing = "no token yet; the model is loaded" if loaded else "no token yet; the model may still be loading"
         patience = self._settings.first_token if loaded else self._settings.first_token_cold
-        return await self._streamed(call, "/api/chat", request, AnswerReader(), patience)
+        answer = await self._streamed(call, "/api/chat", request, AnswerReader(), patience)
+        self._used_at = self._clock.monotonic()
+        # A result says which weights it came from, and only a loaded model is sure to be the one that answered.
+        if not loaded and call.ends_at - asyncio.get_running_loop().time() > 2 * _LOOK_SECONDS:
+            await self._look_again(call.model)
+        return answer
 
     def _request(self, system: str, prompt: str, schema: Mapping[str, Any] | None, num_predict: int) -> dict[str, Any]:
         messages = [{"role": "system", "content": system}] if system else []
@@ -204,35 +264,123 @@ class OllamaModel(ModelServer):
 
     async def _is_loaded(self, model: str) -> bool:
         """False where nobody knows. Raises ModelFailed only where there is no connection to be had."""
+        if self._version is None:
+            await self._learn_version()
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
-                listed = await self._get("/api/ps")
+                entry = _entry_of(model, await self._get("/api/ps"))
         except TimeoutError:
             return False
         except ModelFailed as failure:
             if failure.reason == "unavailable" and not isinstance(failure, TryAgain):
+                self._version = None  # what comes back may be another
                 raise
             return False
-        num_ctx = self._settings.num_ctx  # with another window the server will load it again
-        return any(_tagged(model) in _names(entry) and entry.get("context_length", num_ctx) == num_ctx for entry in _models(listed))
+        if entry is None:
+            return False
+        self._remember(model, entry)
+        window = self._window(model)  # with another window the server will load it again
+        return bool(entry.get("context_length", window) == window)
 
-    async def _health(self) -> ModelHealth:
+    async def _look_again(self, model: str) -> None:
+        """Learns the digest of the model that is loaded. In vain is no trouble."""
+        with suppress(ModelFailed, TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                entry = _entry_of(model, await self._get("/api/ps"))
+            if entry is not None:
+                self._remember(model, entry)
+
+    async def _learn_version(self) -> None:
+        self._version = ""  # a server that is slow to say it is asked by the next check, not by the next call
+        with suppress(ModelFailed, TimeoutError):
+            async with asyncio.timeout(_LOOK_SECONDS):
+                self._version = await self._server_version()
+
+    async def _server_version(self) -> str:
         version = await self._get("/api/version")
         number = version.get("version") if isinstance(version, dict) else None
         if not isinstance(number, str):
             raise self._failure("garbage", "answered /api/version with something else: this is not Ollama")
+        return one_line(number, 40)
+
+    async def _show(self, model: str) -> _Shown:
+        """What the server says about a model; asked once for each digest. Nothing is known of one that it does not tell about in time."""
+        digest = self._listed.get(_tagged(model), "")
+        if digest in self._shown:
+            return self._shown[digest]
+        question = self._ask_show(model)
+        await asyncio.wait({question}, timeout=_SHOW_SECONDS)
+        if not question.done():
+            return _Shown()  # it goes on, and the next check has the answer
+        del self._asked_show[model]
+        shown = question.result()
+        if shown is not None and digest:
+            self._shown = {digest: shown}
+        return shown or _Shown()
+
+    def _ask_show(self, model: str) -> asyncio.Task[_Shown | None]:
+        """The question that is on its way, or a new one: a check has no time to wait for it."""
+        if model not in self._asked_show:
+            self._asked_show[model] = asyncio.create_task(self._shown_by_server(model), name=f"show-{model}")
+        return self._asked_show[model]
+
+    async def _shown_by_server(self, model: str) -> _Shown | None:
+        try:
+            async with asyncio.timeout(_SHOW_PATIENCE_SECONDS), self._stream("POST", "/api/show", orjson.dumps({"model": model})) as response:
+                if response.status_code != 200:
+                    raise await self._refusal(response, model, {}, "/api/show")
+                return _read_show(await self._json_body(response, "/api/show"))
+        except (ModelFailed, TimeoutError):
+            return None
+
+    def _remember(self, model: str, entry: Mapping[str, Any]) -> None:
+        digest = entry.get("digest")
+        if isinstance(digest, str):
+            self._listed[_tagged(model)] = one_line(digest, 80)
+
+    def _served(self, model: str) -> ServedModel:
+        digest = self._listed.get(_tagged(model), "")
+        shown = self._shown.get(digest, _Shown())
+        server = f"{self.title} {self._version}" if self._version else self.title
+        return ServedModel(name=model, digest=digest, server=server, context_length=shown.context_length, capabilities=shown.capabilities)
+
+    def _window(self, model: str) -> int:
+        """The server cuts num_ctx down to what the model was trained for."""
+        shown = self._shown.get(self._listed.get(_tagged(model), ""), _Shown())
+        return min(self._settings.num_ctx, shown.context_length or self._settings.num_ctx)
+
+    async def _health(self) -> ModelHealth:
+        self._version = await self._server_version()
         self._refuse_cloud(self.name)
-        models = _models(await self._get("/api/tags"))
-        server = f"Ollama {one_line(number, 40)} at {self.url}"
+        if not self._shown:
+            self._ask_show(self.name)
+        models = await self._get("/api/tags")
+        server = f"Ollama {self._version} at {self.url}"
         for model in dict.fromkeys(filter(None, (self.name, self._settings.fallback_model))):
-            entry = next((entry for entry in models if _tagged(model) in _names(entry)), None)
+            entry = _entry_of(model, models)
             if entry is None:
                 continue
             self._refuse_cloud(model, remote=bool(entry.get("remote_host")))
+            self._remember(model, entry)
+            shown = await self._show(model)
+            if shown.capabilities and "completion" not in shown.capabilities:
+                raise self._failure("rejected", f"has {model}, which cannot chat: it is made for {', '.join(shown.capabilities)}")
             detail = f"{server} has {model}" if model == self.name else f"{server} does not have {self.name}; {model} is used instead"
-            return ModelHealth(connected=True, model=model, detail=f"{detail}{self._circuit_note()}.")
+            detail += f"{self._short_window(model)}{self._old_server()}{self._circuit_note()}."
+            return ModelHealth(connected=True, model=model, detail=detail, served=self._served(model))
         fallback = f" nor the fallback {self._settings.fallback_model}" if self._settings.fallback_model else ""
-        raise self._failure("model_missing", f"has no model {self.name}{fallback}; it has {len(models)} models")
+        raise self._failure("model_missing", f"has no model {self.name}{fallback}; it has {len(_models(models))} models")
+
+    def _short_window(self, model: str) -> str:
+        window = self._window(model)
+        return "" if window == self._settings.num_ctx else f"; its window is {window} tokens, less than num_ctx {self._settings.num_ctx}"
+
+    def _old_server(self) -> str:
+        """A note on servers that read `truncate` and `shift` as nothing."""
+        numbers = tuple(int(number) for number in re.findall(r"\d+", self._version or "")[:3])
+        if not any(numbers) or numbers >= _REFUSES_SINCE:  # 0.0.0 was built by hand
+            return ""
+        return f"; it is older than {'.'.join(map(str, _REFUSES_SINCE))} and cuts a prompt that is too long instead of refusing it"
 
     async def _load(self) -> str:
         for model in dict.fromkeys(filter(None, (self.name, self._settings.fallback_model))):
@@ -253,8 +401,6 @@ class OllamaModel(ModelServer):
         if not isinstance(loaded, dict) or loaded.get("done") is not True:
             raise self._failure("incomplete", f"did not confirm that {model} is loaded")
 
-    # The wire
-
     # Saying no
 
     def _refuse_model(self, model: str) -> None:
@@ -274,6 +420,31 @@ def is_cloud_model(name: str) -> bool:
 def _tagged(name: str) -> str:
     """The full name: `bruno-sre` is `bruno-sre:latest`."""
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def _kept(keep_alive: str) -> timedelta:
+    """How long the server keeps a model; a year for ever, and for what only the server can read."""
+    text = keep_alive.strip()
+    if text.startswith("-"):
+        return _FOR_EVER
+    try:
+        return parse_duration(text)
+    except ValueError:
+        return _FOR_EVER
+
+
+def _read_show(shown: Any) -> _Shown:
+    details = shown if isinstance(shown, dict) else {}
+    information, listed = details.get("model_info"), details.get("capabilities")
+    lengths = [value for name, value in information.items() if name.endswith(".context_length")] if isinstance(information, dict) else []
+    length = next((value for value in lengths if isinstance(value, int) and not isinstance(value, bool) and value > 0), None)
+    capabilities = [one_line(item, 40) for item in listed[:20] if isinstance(item, str)] if isinstance(listed, list) else []
+    return _Shown(context_length=length, capabilities=tuple(capabilities))
+
+
+def _entry_of(model: str, listed: Any) -> dict[str, Any] | None:
+    """The model's entry in such a list."""
+    return next((entry for entry in _models(listed) if _tagged(model) in _names(entry)), None)
 
 
 def _models(listed: Any) -> list[dict[str, Any]]:

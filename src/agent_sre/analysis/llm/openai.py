@@ -119,8 +119,8 @@ class OpenAIModel(ModelServer):
         self._settings = settings
         self._takes_schema = True  # until the server says that it does not
 
-    async def warm_up(self) -> None:
-        """Nothing: such servers load their model when they start."""
+    async def keep_warm(self) -> None:
+        """Returns at once: such servers load their model when they start, and keep it."""
 
     def _request(self, system: str, prompt: str, schema: Mapping[str, Any] | None, num_predict: int) -> dict[str, Any]:
         messages = [{"role": "system", "content": system}] if system else []
@@ -158,10 +158,11 @@ class OpenAIModel(ModelServer):
             raise self._failure("garbage", "answered /models with something else: this is no OpenAI-compatible API")
         names = [entry["id"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
         if self.name in names:
-            return ModelHealth(connected=True, model=self.name, detail=f"{self.title} at {self.url} has {self.name}{self._circuit_note()}.")
+            detail = f"{self.title} at {self.url} has {self.name}{self._circuit_note()}."
+            return ModelHealth(connected=True, model=self.name, detail=detail, served=self._served(self.name))
         if len(names) == 1:  # llama.cpp serves one model and takes any name for it
             detail = f"{self.title} at {self.url} serves {one_line(names[0], 100)} and may take it for {self.name}{self._circuit_note()}."
-            return ModelHealth(connected=True, model=self.name, detail=detail)
+            return ModelHealth(connected=True, model=self.name, detail=detail, served=self._served(self.name))
         raise self._failure("model_missing", f"does not list the model {self.name}; it lists {len(names)} models")
 
     def _refuse_model(self, model: str) -> None:

@@ -27,7 +27,7 @@ import orjson
 from agent_sre.analysis.llm import metrics
 from agent_sre.analysis.llm.answer import Answer, Unusable, error_text, says_too_long
 from agent_sre.analysis.llm.circuit import Circuit
-from agent_sre.analysis.llm.model import Budget, Completion, ModelFailed, ModelHealth
+from agent_sre.analysis.llm.model import Budget, Completion, ModelFailed, ModelHealth, ServedModel
 from agent_sre.analysis.llm.tokens import estimate_tokens, fits, was_cut
 from agent_sre.kit.clock import Clock
 from agent_sre.kit.durations import readable
@@ -155,6 +155,7 @@ class ModelServer(ABC):
             input_tokens=answer.input_tokens,
             output_tokens=answer.output_tokens,
             took=took,
+            served=self._served(call.model),
         )
 
     def available(self) -> bool:
@@ -196,16 +197,27 @@ class ModelServer(ABC):
     def _refuse_model(self, model: str) -> None:
         """Raises ModelFailed for a model that must not be asked."""
 
+    # What a server may know better
+
+    def _served(self, model: str) -> ServedModel:
+        """What is known of a model that has just answered."""
+        return ServedModel(name=model, server=self.title)
+
+    def _window(self, model: str) -> int:  # noqa: ARG002 (others know their models' windows)
+        """How many tokens prompt and answer may have together."""
+        return self._calls.num_ctx
+
     # One call
 
     async def _answer(self, call: Call, system: str, prompt: str, schema: Mapping[str, Any] | None, budget: Budget) -> Answer:
         num_predict = min(budget.max_output_tokens, self._calls.max_output_tokens)
         estimate = estimate_tokens(system, prompt)
+        window = self._window(self.name)
         self._refuse_model(self.name)
-        if not fits(estimate, num_ctx=self._calls.num_ctx, num_predict=num_predict):
+        if not fits(estimate, num_ctx=window, num_predict=num_predict):
             raise self._failure(
                 "prompt_too_long",
-                f"was not asked: {estimate} tokens of prompt (estimated) and {num_predict} of answer are too much for num_ctx {self._calls.num_ctx}",
+                f"was not asked: {estimate} tokens of prompt (estimated) and {num_predict} of answer are too much for num_ctx {window}",
             )
         self._refuse_open_circuit()
         async with self._turn:
@@ -225,7 +237,7 @@ class ModelServer(ABC):
             )
             answer = await self._ask_model(call, request)
         prompt_bytes = len(system.encode(errors="replace")) + len(prompt.encode(errors="replace"))
-        if was_cut(answer.input_tokens, estimate=estimate, prompt_bytes=prompt_bytes, num_ctx=self._calls.num_ctx):
+        if was_cut(answer.input_tokens, estimate=estimate, prompt_bytes=prompt_bytes, num_ctx=self._window(call.model)):
             raise self._failure(
                 "prompt_too_long",
                 f"let {call.model} read only {answer.input_tokens} of about {estimate} tokens: it threw the front of the prompt away",
