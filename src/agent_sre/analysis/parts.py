@@ -127,7 +127,13 @@ def _clause(sentence: str) -> str:
 
 def _asked(item: Evidence | Gap, returned: str) -> InvestigationQuery:
     purpose = item.query.purpose
-    return InvestigationQuery(language=item.query.language, text=item.query.expression, why=purpose[:1].upper() + purpose[1:], returned=returned)
+    return InvestigationQuery(
+        language=item.query.language,
+        text=item.query.expression,
+        why=purpose[:1].upper() + purpose[1:],
+        returned=returned,
+        ran_at=item.collected_at if isinstance(item, Evidence) else None,
+    )
 
 
 def finished(analysis: Analysis) -> Analysis:

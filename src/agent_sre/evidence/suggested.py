@@ -49,7 +49,7 @@ _EXPORTER = frozenset({
 """Labels that say who measured, or the same once more. They are shown where nothing else tells two series apart."""
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-_MATCHER = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*(?:=~|!~|!=|=)\s*\Z")
+_MATCHER = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*\Z")
 _SELECTOR = re.compile(r"\{(?:[^{}\"]|\"(?:[^\"\\]|\\.)*\")*\}")
 _AROUND_SIGNS = re.compile(r"\s*([^\w\s])\s*")
 _OPENING = {")": "(", "]": "[", "}": "{"}
@@ -101,13 +101,16 @@ def normal(expression: str) -> str:
     return _SELECTOR.sub(lambda match: _sorted(match[0]), "".join(_squeezed(expression)))
 
 
-def labels_of(expression: str) -> frozenset[str]:
-    """The labels that the selectors of a PromQL or LogQL query compare with something."""
+def labels_of(expression: str, *, only: str = "") -> frozenset[str]:
+    """The labels that the selectors of a PromQL or LogQL query compare with something; with `only` ("=") those that are compared so."""
     found: set[str] = set()
     for selector in _SELECTOR.finditer(expression):
+        end = 1
         for string in _STRING.finditer(selector[0]):
-            match = _MATCHER.search(selector[0], 0, string.start())
-            found.update((match[1],) if match else ())
+            match = _MATCHER.search(selector[0][end : string.start()])
+            end = string.end()
+            if match and (not only or match[2] == only):
+                found.add(match[1])
     return frozenset(found)
 
 
@@ -197,13 +200,16 @@ class Told:
     truncated: bool
 
 
-def sentence(found: Sequence[tuple[Mapping[str, str], float]], expression: str, unit: str, *, is_cut: bool) -> Told:
+def sentence(
+    found: Sequence[tuple[Mapping[str, str], float]], expression: str, unit: str, *, known: Mapping[str, str] | None = None, is_cut: bool
+) -> Told:
     """What an instant query returned: the five largest values with the labels that tell them apart, and how many more there are.
 
+    `known` are the alert's labels: what they and all series say alike needs no word.
     `is_cut` says that the server, or we, left some out: then nobody knows which are the largest, and the words do not claim it.
     """
     ordered = sorted(found, key=lambda item: (math.isnan(item[1]), -item[1] if not math.isnan(item[1]) else 0.0, sorted(item[0].items())))
-    names = _telling_labels([labels for labels, _ in ordered], expression)
+    names = _telling_labels([labels for labels, _ in ordered], expression, known or {})
     texts = [_text(labels, value, names, unit) for labels, value in ordered[:_KEPT]]
     shown = "; ".join(texts[:_SHOWN])
     left = len(ordered) - _SHOWN
@@ -223,13 +229,14 @@ def sentence(found: Sequence[tuple[Mapping[str, str], float]], expression: str, 
     return Told(summary=one_line(shown, 900), facts=facts, truncated=is_cut or len(ordered) > _KEPT)
 
 
-def _telling_labels(series: Sequence[Mapping[str, str]], expression: str) -> tuple[str, ...]:
-    """The labels worth a word: those that differ, else those that the query did not ask for. Exporters' own only where nothing else differs."""
+def _telling_labels(series: Sequence[Mapping[str, str]], expression: str, known: Mapping[str, str]) -> tuple[str, ...]:
+    """The labels worth a word: those that differ, then what neither query nor alert says. Exporters' own only where nothing else differs."""
     names = sorted({name for labels in series for name in labels} - {"__name__"})
     differing = [name for name in names if len({labels.get(name, "") for labels in series}) > 1]
     own = [name for name in differing if name not in _EXPORTER]
-    asked = labels_of(expression)
-    told = [name for name in names if name not in differing and name not in _EXPORTER and name not in asked]
+    asked = labels_of(expression, only="=")
+    same = [name for name in names if name not in differing and name not in _EXPORTER and name not in asked]
+    told = [name for name in same if series[0].get(name) != known.get(name)]
     return tuple([*(own or differing), *told][:_LABELS])
 
 

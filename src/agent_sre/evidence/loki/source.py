@@ -266,7 +266,7 @@ class LokiSource:
         if not found:
             await self._refuse_unknown_labels(query.expression, Window(start=now - _DAY, end=now, step=_DAY))
             return _evidence(query, incident, (), "nothing: no line to count")
-        told = sentence(found[:MOST_SERIES], query.expression, "", is_cut=len(found) > MOST_SERIES)
+        told = sentence(found[:MOST_SERIES], query.expression, "", known=incident.lead.labels, is_cut=len(found) > MOST_SERIES)
         return _evidence(query, incident, told.facts, told.summary, truncated=told.truncated)
 
     async def _refuse_unknown_labels(self, expression: str, window: Window) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from agent_sre.alert.alert import AlertStatus
 from agent_sre.evidence.evidence import Evidence, Fact, MetricSeries, Query, SourceHealth, Window
@@ -290,12 +290,13 @@ class PrometheusSource:
         # One more than is kept: whoever sends it has more to tell.
         answer = await self._client.query(query.expression, at=now, limit=MOST_SERIES + 1, max_body_bytes=MAX_BYTES)
         found = [(series.labels, series.points[-1][1]) for series in answer.series if series.points]
-        url = graph_url(self._client.external_url, query)
+        url = _table_url(self._client.external_url, query.expression, now)
         if not found:
             await self._refuse_unknown_metrics(query.expression, now)
             return self._evidence(query, member, (), "nothing: no series is like this now", url=url)
         is_cut = len(found) > MOST_SERIES
-        told = sentence(found[:MOST_SERIES], query.expression, promql.unit_of_expression(query.expression), is_cut=is_cut)
+        unit = promql.unit_of_expression(query.expression)
+        told = sentence(found[:MOST_SERIES], query.expression, unit, known=member.labels, is_cut=is_cut)
         # What the server says about our own limit is told already.
         warnings = () if is_cut else tuple(Fact(name="warning", text=text, values={}) for text in answer.warnings)
         incomplete = " (Prometheus warns that the answer is incomplete)" if warnings else ""
@@ -368,6 +369,12 @@ class PrometheusSource:
 def prometheus_source(settings: PrometheusSettings, clock: Clock) -> PrometheusSource | NotConfigured:
     """The source of these settings; without an address one that says which setting is missing. Raises BadSetting like the client."""
     return PrometheusSource(PrometheusClient(settings), clock) if settings.url else NotConfigured(NAME, SETTING)
+
+
+def _table_url(external_url: str, expression: str, at: datetime) -> str:
+    """Where a person sees the same answer."""
+    parts = {"g0.expr": expression, "g0.tab": "1", "g0.end_input": format(at.astimezone(UTC), "%Y-%m-%d %H:%M:%S")}
+    return f"{external_url}/graph?{urlencode(parts, errors='replace')}"
 
 
 # Planning
