@@ -280,7 +280,7 @@ async def test_a_playbook_s_queries_say_what_they_return_here(source: Prometheus
     assert answers == [f"node={HOSTILE}, severity=odd: 243 MiB", "pod=cart-0: 243 MiB; pod=cart-1: 108 MiB", "nothing: no series is like this now"]
     gaps = [gap for gap in found.gaps if gap.query.kind == SUGGESTED]
     assert [gap.reason for gap in gaps] == ["no_metric", "not_promql", "not_promql"]
-    assert gaps[0].detail == "This Prometheus has no metric nobody_has_this_total; is its exporter scraped?"
+    assert gaps[0].detail == "Prometheus has no metric nobody_has_this_total."
 
 
 async def test_a_target_that_is_scraped_no_more_counts_as_down(source: PrometheusSource, world: World) -> None:

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_sre.evidence.evidence import Evidence, EvidenceSet, EvidenceSource, Fact, Gap, MetricSeries, Query
+from agent_sre.evidence.gaps import troubles
 from agent_sre.evidence.gather import Circuits, gather, planned
 from agent_sre.evidence.loki.client import LokiClient, LokiSettings
 from agent_sre.evidence.loki.source import LokiSource
@@ -267,7 +268,7 @@ async def test_nothing_is_an_answer_unless_there_is_no_such_metric() -> None:
         fake.faults["/api/v1/label/__name__/values"] = "500"
         believed = await evidence_of(source, "gone")
     assert (empty.data, empty.summary) == ((), "nothing: no series is like this now")
-    assert (missing.reason, missing.detail) == ("no_metric", "This Prometheus has no metric gone, lost; is its exporter scraped?")
+    assert (missing.reason, missing.detail) == ("no_metric", "Prometheus has no metric gone, lost.")
     assert believed.summary == empty.summary
 
 
@@ -328,6 +329,20 @@ async def test_no_line_is_an_answer_unless_no_stream_has_such_labels() -> None:
 
 
 # Words
+
+
+def test_metrics_that_are_not_here_are_one_trouble_and_other_gaps_stay_apart() -> None:
+    def gap(kind: str, reason: str, detail: str) -> Gap:
+        return Gap(query=replace(an_own(kind, detail), purpose=f"Why {detail}"), reason=reason, detail=detail)
+
+    found = troubles(
+        [gap(SUGGESTED, "no_metric", "A."), gap("value", "rejected", "C."), gap(SUGGESTED, "no_metric", "B."), gap("up", "rejected", "D.")]
+    )
+    assert [(item.reason, item.detail, item.purposes) for item in found] == [
+        ("no_metric", "A. B.", ("Why A.", "Why B.")),
+        ("rejected", "C.", ("Why C.",)),
+        ("rejected", "D.", ("Why D.",)),
+    ]
 
 
 def test_labels_are_shown_that_tell_series_apart_or_say_something_new() -> None:

@@ -316,7 +316,7 @@ class PrometheusSource:
         if missing:
             names = ", ".join(one_line(name, 120) for name in missing[:_NAMED])
             more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-            raise Rejected(f"This Prometheus has no metric {names}{more}; is its exporter scraped?", reason="no_metric")
+            raise Rejected(f"Prometheus has no metric {names}{more}.", reason="no_metric")
 
     # Evidence
 
