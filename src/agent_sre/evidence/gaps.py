@@ -36,7 +36,7 @@ def troubles(gaps: Sequence[Gap]) -> tuple[Trouble, ...]:
     for gap in gaps:
         if gap.reason != off.REASON:
             key = (gap.query.source, gap.reason, "" if gap.query.kind == SUGGESTED and gap.reason in _ABSENT else gap.detail)
-            purposes.setdefault(key, {})[gap.query.purpose or gap.query.expression] = None
+            purposes.setdefault(key, {})[(gap.query.purpose or gap.query.expression).rstrip(".")] = None
             details.setdefault(key, {})[gap.detail] = None
     return tuple(Trouble(source=key[0], reason=key[1], detail=" ".join(details[key]), purposes=tuple(found)) for key, found in purposes.items())
 
