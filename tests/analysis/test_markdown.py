@@ -314,7 +314,7 @@ def test_the_json_has_the_five_parts_and_what_they_rest_on() -> None:
     assert set(document["hypotheses"][0]) == {
             "id", "name", "cause", "object", "score", "supporting", "contradicting", "check", "rules_out", "reasons", "doubts",
         }  # fmt: skip
-    assert set(document["investigation_queries"][0]) == {"language", "text", "why", "returned"}
+    assert set(document["investigation_queries"][0]) == {"language", "text", "why", "returned", "ran_at"}
     assert {"id", "source", "query", "summary", "collected_at", "truncated", "url"} <= set(document["evidence"][0])
     assert document["author"] == analysis.author
     assert document["confidence"] == analysis.confidence.value

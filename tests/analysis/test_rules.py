@@ -24,7 +24,7 @@ from agent_sre.analysis.markdown import analysis_json
 from agent_sre.analysis.parts import cited, recommendations_of, said
 from agent_sre.analysis.rules import ALERT_ALONE, alert_analysis, incident_of, rules_analysis, text_analysis
 from agent_sre.analysis.signals import KINDS, SERVICE, SystemKind, kind_of
-from agent_sre.evidence.evidence import Evidence, EvidenceSet, Query
+from agent_sre.evidence.evidence import Evidence, EvidenceSet, Gap, Query
 from agent_sre.evidence.kubernetes.objects import object_of
 from agent_sre.evidence.playbook import Playbook, PlaybookStep, load_playbooks, playbook_for
 from agent_sre.finding.diagnose import diagnose
@@ -197,6 +197,44 @@ def test_queries_that_were_not_run_say_why() -> None:
     failed = replace(OFF, query=replace(OFF.query, kind="value", language="promql", expression="memory"), detail="It hangs.")
     first = analyse(an_incident(an_alert("KubePodOOMKilled", labels=POD)), evidence_set(failed)).investigation_queries[0]
     assert (first.text, first.returned) == ("memory", "not run (It hangs)")
+
+
+def test_a_playbook_s_queries_say_what_they_returned_and_those_that_cannot_are_left_out() -> None:
+    incident = an_incident(an_alert("KubePodOOMKilled", labels=POD))
+    plain = [query for query in analyse(incident, EvidenceSet()).investigation_queries if query.language == "promql"]
+    assert len(plain) > 2
+    assert {query.returned for query in plain} == {"not run (nothing was asked yet)"}
+    assert {query.ran_at for query in plain} == {None}
+    asked = [replace(OFF.query, id=f"E4{n}", kind="suggested", language="promql", expression=query.text) for n, query in enumerate(plain)]
+    answered = Evidence(
+        id="E40",
+        query=replace(asked[0], expression=asked[0].expression.replace(",", " , ")),
+        subject=incident.subject,
+        data=(),
+        summary="container=cart: 93 %",
+        collected_at=NOW,
+        took=timedelta(0),
+    )
+    gaps = (
+        Gap(query=asked[1], reason="no_metric", detail="This Prometheus has no metric x."),
+        Gap(query=asked[2], reason="timeout", detail="It hangs."),
+    )
+    analysis = analyse(incident, EvidenceSet(items=(answered,), gaps=gaps))
+    shown = {query.text: query for query in analysis.investigation_queries}
+    assert shown[answered.query.expression].returned == "container=cart: 93 % [E40]"
+    assert shown[answered.query.expression].ran_at == NOW
+    assert plain[0].text not in shown or plain[0].text == answered.query.expression
+    assert plain[1].text not in shown
+    assert shown[plain[2].text].returned == "not run (It hangs)"
+    assert "This Prometheus has no metric x" in analysis.markdown
+    assert not any("E40" in line for line in analysis.observations)
+
+
+def test_a_bundle_runs_no_query_and_says_so() -> None:
+    incident = an_incident(an_alert("KubePodOOMKilled", labels=POD))
+    contents = replace(value(CLIMB), query=replace(OFF.query, id="E01", source="bundle", kind="contents"))
+    queries = analyse(incident, evidence_set(contents)).investigation_queries
+    assert {query.returned for query in queries if query.language == "promql"} == {"not run (a bundle has no server that could)"}
 
 
 def test_a_cause_that_was_only_reported_is_not_called_likely() -> None:

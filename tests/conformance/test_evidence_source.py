@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -25,8 +26,10 @@ from agent_sre.evidence.kubernetes.source import KubernetesSource
 from agent_sre.evidence.loki.client import LokiClient, LokiSettings
 from agent_sre.evidence.loki.source import LokiSource
 from agent_sre.evidence.off import NotConfigured
+from agent_sre.evidence.playbook import PlaybookQuery, load_playbooks
 from agent_sre.evidence.prometheus.client import PrometheusClient, PrometheusSettings
 from agent_sre.evidence.prometheus.source import PrometheusSource
+from agent_sre.evidence.suggested import suggestions
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.clock import FakeClock, SystemClock
 from agent_sre.kit.errors import AgentSREError
@@ -174,6 +177,14 @@ SOURCES: dict[str, Callable[[Path], Opened]] = {
 STANDS_FOR = {"bundle": {"bundle", "kubernetes", "prometheus"}}
 """Whose answers a source gives, where they are not only its own."""
 
+SUGGESTING = replace(
+    load_playbooks()[-1],
+    queries=(
+        *(PlaybookQuery(language="promql", text=text, why="To see.") for text in ('x{pod="$pod"}', 'x{pod=~".*$pod.*"}', "sum(up)")),
+        *(PlaybookQuery(language="logql", text=text, why="To see.") for text in ('{pod="$pod"}', 'rate({pod=~"$pod|x"}[5m])', '{app="a"}')),
+    ),
+)
+
 HOSTILE = 'x"} or up{a="\n\\`$1\x1b[31m\u202e'
 INCIDENTS: dict[str, Incident] = {
     "usual": an_incident(an_alert("HighMemory", "memory_bytes > 200", POD)),
@@ -229,6 +240,28 @@ async def test_every_planned_query_ends_as_evidence_or_as_one_of_our_errors(kind
             else:
                 check_evidence(found, f"E{number:02d}")
                 assert (found.query.kind, found.query.fingerprint) == (planned.kind, planned.fingerprint)
+
+
+@pytest.mark.parametrize("fault", ["", *FAULTS])
+@pytest.mark.parametrize("kind", ["prometheus", "loki"])
+async def test_what_a_playbook_suggests_ends_as_evidence_or_as_one_of_our_errors(kind: str, fault: str, tmp_path: Path) -> None:
+    fakes: dict[str, FakeServer] = {"prometheus": FakePrometheus(secret=TOKEN), "loki": FakeLoki(secret=TOKEN, tenant="team-a")}
+    at: dict[str, Callable[[str], PrometheusSource | LokiSource]] = {"prometheus": prometheus_at, "loki": loki_at}
+    async with fakes[kind] as fake, contextlib.aclosing(at[kind](fake.url)) as source:
+        fake.faults = {"*": fault} if fault else {}
+        for incident in (INCIDENTS["usual"], INCIDENTS["hostile"], INCIDENTS["wide"]):
+            asked = suggestions([source], (), SUGGESTING, incident, NOW)
+            assert asked
+            for _, question in asked:
+                if isinstance(question, Gap):
+                    continue
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.1 if fault in ("hang", "slow") else 10):
+                        found = await outcome(source, replace(question, id="E01"), incident)
+                        if isinstance(found, Evidence):
+                            check_evidence(found, "E01")
+                        else:
+                            assert TOKEN not in str(found)
 
 
 async def outcome(source: EvidenceSource, query: Query, incident: Incident) -> Evidence | AgentSREError:

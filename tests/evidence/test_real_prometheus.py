@@ -7,6 +7,7 @@ import contextlib
 import json
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,9 +15,11 @@ import pytest
 
 from agent_sre.evidence.evidence import Evidence, Fact, MetricSeries
 from agent_sre.evidence.gather import gather
+from agent_sre.evidence.playbook import PlaybookQuery, load_playbooks
 from agent_sre.evidence.prometheus.client import PrometheusClient, PrometheusSettings
 from agent_sre.evidence.prometheus.explore import KINDS
 from agent_sre.evidence.prometheus.source import PrometheusSource
+from agent_sre.evidence.suggested import SUGGESTED
 from agent_sre.incident.incident import Incident, MemberAlert
 from agent_sre.kit.clock import SystemClock
 from agent_sre.kit.times import parse_instant
@@ -259,6 +262,25 @@ async def test_everything_is_gathered_well_within_the_deadline(source: Prometheu
     assert evidence.gaps == ()
     assert [item.query.kind for item in evidence.items] == ["value", "active", "rule", *KINDS]
     assert max(item.took for item in evidence.items) < timedelta(seconds=2)
+
+
+async def test_a_playbook_s_queries_say_what_they_return_here(source: PrometheusSource, world: World) -> None:
+    texts = (
+        'container_memory_working_set_bytes{namespace="$namespace",pod="$pod"}',
+        'max by (pod) (container_memory_working_set_bytes{namespace="$namespace"})',
+        "kube_deployment_spec_replicas > 5",
+        "sum(rate(nobody_has_this_total[5m]))",
+        "max(kube_deployment_spec_replicas[5m])",
+        "sum by (",
+    )
+    queries = tuple(PlaybookQuery(language="promql", text=text, why="Why.") for text in texts)
+    playbook = replace(load_playbooks()[-1], queries=queries)
+    found = await gather(an_incident(cart_alert(world)), [source], clock=SystemClock(), deadline=timedelta(seconds=5), playbook=playbook)
+    answers = [item.summary for item in found.items if item.query.kind == SUGGESTED]
+    assert answers == [f"node={HOSTILE}, severity=odd: 243 MiB", "pod=cart-0: 243 MiB; pod=cart-1: 108 MiB", "nothing: no series is like this now"]
+    gaps = [gap for gap in found.gaps if gap.query.kind == SUGGESTED]
+    assert [gap.reason for gap in gaps] == ["no_metric", "not_promql", "not_promql"]
+    assert gaps[0].detail == "Prometheus has no metric nobody_has_this_total."
 
 
 async def test_a_target_that_is_scraped_no_more_counts_as_down(source: PrometheusSource, world: World) -> None:

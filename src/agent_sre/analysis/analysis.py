@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from agent_sre.analysis.llm.model import ServedModel
@@ -44,6 +45,7 @@ class InvestigationQuery:
     text: str
     why: str
     returned: str
+    ran_at: datetime | None = None  # None: it was not run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

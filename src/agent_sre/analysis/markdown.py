@@ -382,7 +382,13 @@ def _recommendation_json(item: Recommendation) -> dict[str, Any]:
 
 
 def _query_json(item: InvestigationQuery) -> dict[str, Any]:
-    return {"language": _text(item.language), "text": _text(item.text), "why": _text(item.why), "returned": _text(item.returned)}
+    return {
+        "language": _text(item.language),
+        "text": _text(item.text),
+        "why": _text(item.why),
+        "returned": _text(item.returned),
+        "ran_at": format_instant(item.ran_at) if item.ran_at else None,
+    }
 
 
 def _hypothesis_json(item: Hypothesis) -> dict[str, Any]:

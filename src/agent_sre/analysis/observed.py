@@ -18,6 +18,7 @@ from agent_sre.analysis.parts import cited, said
 from agent_sre.evidence.evidence import Change, Data, Dependency, Evidence, KubernetesObject, LogPattern, MetricSeries
 from agent_sre.evidence.kubernetes.objects import is_troubled
 from agent_sre.evidence.prometheus.movement import movement
+from agent_sre.evidence.suggested import SUGGESTED
 from agent_sre.finding.finding import Diagnosis, Finding
 
 MOST_LINES = 12
@@ -26,7 +27,7 @@ MOST_LINES = 12
 MOVED = math.log1p(4.0)
 """A curve's score from which it counts as moved: four times half of its usual range, that is, well outside of it on both sides."""
 
-_QUIET = frozenset({"alert", "members", "rule"})  # kinds that the other observations tell already
+_QUIET = frozenset({"alert", "members", "rule", SUGGESTED})  # kinds that other observations, or the list of queries, tell already
 _NAMED = frozenset({"value", "threshold", "active", "up", "targets", "recurrence"})
 """Kinds that the alert asks for by name, or its reader does: told even where nothing is unusual about them."""
 

@@ -11,6 +11,7 @@ from agent_sre.analysis.analysis import Analysis, Horizon, InvestigationQuery, R
 from agent_sre.analysis.markdown import to_markdown
 from agent_sre.evidence.evidence import Evidence, EvidenceSet, Gap
 from agent_sre.evidence.playbook import PlaybookQuery, PlaybookStep
+from agent_sre.evidence.suggested import MOST_SUGGESTED, SUGGESTED, normal
 from agent_sre.kit.redact import redact
 from agent_sre.kit.text import one_line
 
@@ -19,6 +20,9 @@ MOST_RECOMMENDATIONS = 5
 
 _CITATION = re.compile(r"\[([EHA]\d{1,4})\]")
 _ORDER = tuple(Horizon)
+_TURN = {"value": 0, SUGGESTED: 1}  # kinds of query that are told first
+_PASSING = frozenset({"timeout", "unavailable", "circuit_open", "rate_limited", "forbidden", "garbage"})
+"""Reasons that say nothing about the query: asked again, or by somebody else, it may well give something."""
 
 _ALWAYS_GOOD = (
     PlaybookStep(horizon=Horizon.IMMEDIATE.value, text="Find out whether users feel it, and since when: that decides how fast you must be."),
@@ -81,36 +85,55 @@ def _horizon(step: PlaybookStep) -> Horizon | None:
 
 
 def queries_of(queries: Sequence[PlaybookQuery], evidence: EvidenceSet, *, not_run: str) -> tuple[InvestigationQuery, ...]:
-    """Queries to look further: first those that ran or should have run, with what they gave, then the playbook's. Each text once.
+    """Queries to look further, each once: what the alert measures, what the playbook suggests, what else was asked; all with what they gave.
 
-    `not_run` says why the playbook's own were not run, where the evidence does not say it better.
+    A suggested query that its server refuses, or that asks for what is not there, is no query to run: it is left out here, and the gaps say
+    why. `not_run` says why nothing was run, where there is no evidence at all.
     """
     found: dict[str, InvestigationQuery] = {}
-    for item in sorted(evidence.items, key=lambda item: item.query.kind != "value"):
+    for item in sorted(evidence.items, key=lambda item: _TURN.get(item.query.kind, len(_TURN))):
         if item.query.language:
-            found.setdefault(_key(item.query.expression), _asked(item, cited(said(item.summary, 300), [item.id])))
+            found.setdefault(normal(item.query.expression), _asked(item, cited(said(item.summary, 600), [item.id])))
+    refused = {normal(gap.query.expression) for gap in evidence.gaps if gap.query.kind == SUGGESTED and gap.reason not in _PASSING}
     for gap in evidence.gaps:
-        if gap.query.language:
-            found.setdefault(_key(gap.query.expression), _asked(gap, f"not run ({_clause(gap.detail)})"))
-    off = next((_clause(gap.detail) for gap in evidence.gaps if gap.query.source == "prometheus" and gap.query.kind == "off"), "")
+        if gap.query.language and not (gap.query.kind == SUGGESTED and gap.reason not in _PASSING):
+            found.setdefault(normal(gap.query.expression), _asked(gap, f"not run ({_clause(gap.detail)})"))
     for query in queries:
-        reason = "for a person to run" if query.language == "bash" else off if off and query.language == "promql" else not_run
-        mine = InvestigationQuery(language=query.language, text=query.text, why=query.why, returned=f"not run ({reason})")
-        found.setdefault(_key(query.text), mine)
+        if normal(query.text) not in refused:
+            returned = f"not run ({_why_not(query.language, evidence) or not_run})"
+            found.setdefault(normal(query.text), InvestigationQuery(language=query.language, text=query.text, why=query.why, returned=returned))
     return tuple(found.values())
+
+
+def _why_not(language: str, evidence: EvidenceSet) -> str:
+    """Why nobody ran a playbook's query; empty where the evidence does not tell."""
+    if language == "bash":
+        return "for a person to run"
+    source = {"promql": "prometheus", "logql": "loki"}.get(language, "")
+    asked = [item.query for item in evidence.items] + [gap.query for gap in evidence.gaps]
+    off = next((_clause(gap.detail) for gap in evidence.gaps if gap.query.source == source and gap.query.kind == "off"), "")
+    if off:
+        return off
+    if any(query.source == "bundle" for query in asked):
+        return "a bundle has no server that could"
+    if any(query.kind == SUGGESTED for query in asked):
+        return f"only the first {MOST_SUGGESTED} of a playbook are"
+    return "nothing here could run it" if asked else ""
 
 
 def _clause(sentence: str) -> str:
     return said(sentence, 300).rstrip(".")
 
 
-def _key(text: str) -> str:
-    return " ".join(text.split())
-
-
 def _asked(item: Evidence | Gap, returned: str) -> InvestigationQuery:
     purpose = item.query.purpose
-    return InvestigationQuery(language=item.query.language, text=item.query.expression, why=purpose[:1].upper() + purpose[1:], returned=returned)
+    return InvestigationQuery(
+        language=item.query.language,
+        text=item.query.expression,
+        why=purpose[:1].upper() + purpose[1:],
+        returned=returned,
+        ran_at=item.collected_at if isinstance(item, Evidence) else None,
+    )
 
 
 def finished(analysis: Analysis) -> Analysis:

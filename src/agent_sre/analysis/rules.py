@@ -35,7 +35,7 @@ ALERT_ALONE = "from the alert alone, before anything was measured"
 
 _MOST_MEMBERS = 10
 _MOST_LABELS = 8
-_NOT_RUN = "a playbook's queries are for you to run"
+_NOT_RUN = "nothing was asked yet"
 
 
 def rules_analysis(

@@ -16,6 +16,7 @@ from datetime import timedelta
 from agent_sre.evidence import metrics, off
 from agent_sre.evidence.evidence import Evidence, EvidenceSet, EvidenceSource, Gap, MetricSeries, Query
 from agent_sre.evidence.playbook import Playbook, prioritised
+from agent_sre.evidence.suggested import SUGGESTED, suggestions
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.clock import Clock
 from agent_sre.kit.durations import readable
@@ -85,6 +86,8 @@ async def gather(
 ) -> EvidenceSet:
     """All that the sources answer within the deadline, in the order of their plans; ids E01, E02, … in that order too, gaps included.
 
+    What `playbook` suggests to ask comes last, in its ids and in its turn: a source's own questions have the first places.
+
     A source of `deadline_by_source` has so long for all its questions, though never longer than `deadline`; zero means `deadline`.
     Whatever a source raises as AgentSREError becomes a Gap, and so does time that ran out ("timeout") and a source that is left alone for a
     while ("circuit_open", only with `circuits`). `on_plan` is called with all questions before the first result, `on_result` with every item
@@ -92,18 +95,19 @@ async def gather(
     """
     circuits = circuits or Circuits(clock)
     began_at = asyncio.get_running_loop().time()
-    questions: list[Query | Gap] = []
     tasks: list[asyncio.Task[Evidence | Gap]] = []
     try:
+        questions = _questions(incident, sources, clock, playbook)
+        runs: dict[int, tuple[_Run, asyncio.Semaphore]] = {}
         for source in sources:
             own = min((deadline_by_source or {}).get(source.name) or deadline, deadline)
             run = _Run(incident, clock, own, began_at + own.total_seconds(), circuits, on_result)
-            places = asyncio.Semaphore(CONCURRENCY)
-            for question in _plan(source, incident, clock, playbook):
-                questions.append(_numbered(question, f"E{len(questions) + 1:02d}"))
-                tasks.append(asyncio.create_task(run.ask(source, questions[-1], places)))
+            runs[id(source)] = run, asyncio.Semaphore(CONCURRENCY)
+        for source, question in questions:
+            run, places = runs[id(source)]
+            tasks.append(asyncio.create_task(run.ask(source, question, places)))
         if on_plan is not None:  # no task has run yet: nothing was awaited
-            on_plan(questions)
+            on_plan([question for _, question in questions])
         results = await asyncio.gather(*tasks)
     finally:
         for task in tasks:
@@ -116,8 +120,7 @@ async def gather(
 
 def planned(incident: Incident, sources: Sequence[EvidenceSource], clock: Clock, playbook: Playbook | None = None) -> tuple[Query | Gap, ...]:
     """What `gather` would ask, in its order and with its ids; asks nobody. A plan that fails is a Gap."""
-    questions = [question for source in sources for question in _plan(source, incident, clock, playbook)]
-    return tuple(_numbered(question, f"E{number:02d}") for number, question in enumerate(questions, 1))
+    return tuple(question for _, question in _questions(incident, sources, clock, playbook))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +157,15 @@ class _Run:
                 evidence = await source.fetch(query, self.incident)
         except TimeoutError:
             # A question that never got a place says nothing about the source's health: its neighbours do.
-            if began is not None:
+            if began is not None and query.kind != SUGGESTED:
                 self.circuits.silent(source.name)
             metrics.failed(source.name, "timeout", self._since(began))
             return Gap(query=query, reason="timeout", detail=f"{source.name} did not answer within {readable(self.deadline)}.")
         except AgentSREError as error:
-            if error.reason in _SILENT:
-                self.circuits.silent(source.name)
-            else:
+            if error.reason not in _SILENT:
                 self.circuits.answered(source.name)
+            elif query.kind != SUGGESTED:  # somebody's heavy query must not cost the source its own questions
+                self.circuits.silent(source.name)
             if error.reason != off.REASON:  # a choice of the operator's, not a failure
                 metrics.failed(source.name, error.reason, self._since(began))
             return Gap(query=query, reason=error.reason, detail=str(error))
@@ -185,6 +188,15 @@ def _finite(evidence: Evidence) -> Evidence:
             for data in evidence.data
         ),
     )
+
+
+def _questions(
+    incident: Incident, sources: Sequence[EvidenceSource], clock: Clock, playbook: Playbook | None
+) -> list[tuple[EvidenceSource, Query | Gap]]:
+    """Everything to ask, with whom: the sources' own questions, then what the playbook suggests."""
+    own = [(source, question) for source in sources for question in _plan(source, incident, clock, playbook)]
+    more = suggestions(sources, [question for _, question in own], playbook, incident, clock.now())
+    return [(source, _numbered(question, f"E{number:02d}")) for number, (source, question) in enumerate([*own, *more], 1)]
 
 
 def _plan(source: EvidenceSource, incident: Incident, clock: Clock, playbook: Playbook | None) -> Sequence[Query | Gap]:

@@ -98,8 +98,8 @@ class HttpApi:
             await self._http.aclose()
             self._http = None
 
-    async def call(self, method: str, path: str, fields: Fields) -> Answer:
-        """One exchange: `fields` are the form of a POST, the query string of anything else.
+    async def call(self, method: str, path: str, fields: Fields, *, max_body_bytes: int | None = None) -> Answer:
+        """One exchange: `fields` are the form of a POST, the query string of anything else. `max_body_bytes` makes the settings' bound smaller.
 
         Raises BadSetting (`reason` "not_configured") without an address, Unavailable ("unavailable", "timeout", "garbage" where the body
         cannot be unpacked), Rejected ("too_large"). Every status is an answer; `refusal` says what it means.
@@ -111,7 +111,7 @@ class HttpApi:
         try:
             # The client's own time-outs begin anew with every byte that drips in; this one does not.
             async with asyncio.timeout(self._timeout.total_seconds()):
-                return await self._exchange(method, path, fields)
+                return await self._exchange(method, path, fields, min(max_body_bytes or self._max_body_bytes, self._max_body_bytes))
         except (TimeoutError, httpx2.TimeoutException) as error:
             raise Unavailable(
                 f"{self.title} at {self.url} did not answer {path} within {self._timeout.total_seconds():g} s.", reason="timeout"
@@ -176,15 +176,15 @@ class HttpApi:
         except AgentSREError as error:
             return SourceHealth(name=name, state="error", reason=str(error))
 
-    async def _exchange(self, method: str, path: str, fields: Fields) -> Answer:
+    async def _exchange(self, method: str, path: str, fields: Fields, most: int) -> Answer:
         where: dict[str, Any] = {"data": fields} if method == "POST" else {"params": fields}
         async with self._client().stream(method, path, **where) as response:
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk
-                if len(body) > self._max_body_bytes:
+                if len(body) > most:
                     raise Rejected(
-                        f"{self.title}'s answer to {path} is larger than {self._max_body_bytes // 1024} KiB; it was not read.",
+                        f"{self.title}'s answer to {path} is larger than {most // 1024} KiB; it was not read.",
                         reason="too_large",
                     )
             return Answer(status=response.status_code, headers=response.headers, body=bytes(body))

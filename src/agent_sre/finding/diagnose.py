@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from agent_sre.evidence.evidence import Evidence, EvidenceSet, Gap
 from agent_sre.evidence.playbook import Playbook, fill, values_of
+from agent_sre.evidence.suggested import without
 from agent_sre.finding.confidence import chance_right, scaled, signs_of_verdict
 from agent_sre.finding.detectors import DETECTORS
 from agent_sre.finding.finding import Confidence, Diagnosis, Finding, Hypothesis, object_name
@@ -22,13 +23,17 @@ REPORTED = frozenset({"alert", "history", "alertmanager"})
 
 
 def diagnose(incident: Incident, evidence: EvidenceSet, playbook: Playbook) -> Diagnosis:
-    """What the rules make of the evidence. `playbook` is that of the lead alert, as loaded."""
-    world = World(incident, evidence)
+    """What the rules make of the evidence. `playbook` is that of the lead alert, as loaded.
+
+    What a playbook's own queries returned is in the diagnosis for its readers, and has no part in the verdict.
+    """
+    own = without(evidence)
+    world = World(incident, own)
     findings = detect(world)
     lead = incident.lead
     usual = fill(playbook, values_of(lead.subject, lead.labels)).causes
     hypotheses = rank(usual, findings, lead.subject)
-    confidence, reason = judge(evidence, hypotheses)
+    confidence, reason = judge(own, hypotheses)
     return Diagnosis(
         evidence=evidence,
         findings=findings,
@@ -37,7 +42,7 @@ def diagnose(incident: Incident, evidence: EvidenceSet, playbook: Playbook) -> D
         confidence_reason=reason,
         ruled_out=ruled_out(world, findings, hypotheses),
         chain=chain(world, findings, hypotheses),
-        next_check=next_check(evidence, hypotheses, confidence),
+        next_check=next_check(own, hypotheses, confidence),
     )
 
 

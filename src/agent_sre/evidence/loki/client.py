@@ -136,12 +136,16 @@ class LokiClient:
             raise _garbage("a matrix")
         return tuple(Series(labels=_labels(item.get("metric")), points=_points(item.get("values"))) for item in _dicts(data.get("result")))
 
-    async def count(self, query: str, at: datetime) -> int:
-        """A metric query at one instant, summed up; 0 where it has no series."""
-        data = await self._data("/loki/api/v1/query", {"query": query, "time": _nanoseconds(at)})
+    async def values(self, query: str, at: datetime, *, max_body_bytes: int | None = None) -> tuple[Series, ...]:
+        """A metric query at one instant: one point per series. Raises Rejected ("too_large") above `max_body_bytes`."""
+        data = await self._data("/loki/api/v1/query", {"query": query, "time": _nanoseconds(at)}, max_body_bytes=max_body_bytes)
         if not isinstance(data, dict) or data.get("resultType") != "vector":
             raise _garbage("a vector")
-        return round(sum(value for item in _dicts(data.get("result")) for _, value in _points([item.get("value")])))
+        return tuple(Series(labels=_labels(item.get("metric")), points=_points([item.get("value")])) for item in _dicts(data.get("result")))
+
+    async def count(self, query: str, at: datetime) -> int:
+        """A metric query at one instant, summed up; 0 where it has no series."""
+        return round(sum(value for series in await self.values(query, at) for _, value in series.points))
 
     async def version(self) -> str:
         """What the server calls its version: `"3.4.2"`. Empty where it does not say."""
@@ -163,9 +167,9 @@ class LokiClient:
             name = "Loki"
         return f"{name} answers queries" if labels else f"{name} answers, but has no logs of the last 6 h for us; is the tenant right?"
 
-    async def _data(self, path: str, fields: Mapping[str, str | Sequence[str]]) -> Any:
+    async def _data(self, path: str, fields: Mapping[str, str | Sequence[str]], *, max_body_bytes: int | None = None) -> Any:
         """The `data` of one answer."""
-        answer = await self._api.call("GET", path, fields)
+        answer = await self._api.call("GET", path, fields, max_body_bytes=max_body_bytes)
         document = answer.json()
         if answer.ok and isinstance(document, dict) and document.get("status") == "success":
             return document.get("data")

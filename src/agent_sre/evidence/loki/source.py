@@ -17,14 +17,17 @@ from typing import TypeVar
 
 from agent_sre.alert.subject import Subject, describe
 from agent_sre.evidence.evidence import Data, Evidence, Fact, LogPattern, MetricSeries, Query, SourceHealth, Window
+from agent_sre.evidence.logs.lines import LogLine
 from agent_sre.evidence.logs.mine import MOST_PATTERNS, Survey, compare, survey
 from agent_sre.evidence.loki.client import NAME, LokiClient, Stream
 from agent_sre.evidence.loki.labels import Selection, program_of, selections_for
 from agent_sre.evidence.loki.logql import containing, count
+from agent_sre.evidence.suggested import MAX_BYTES, MOST_SERIES, SUGGESTED, is_log_query, labels_of, sentence
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.clock import Clock
 from agent_sre.kit.durations import readable
 from agent_sre.kit.errors import AgentSREError, Rejected
+from agent_sre.kit.redact import redact
 from agent_sre.kit.text import one_line
 from agent_sre.kit.times import format_instant
 
@@ -43,6 +46,8 @@ MAX_PATTERNS = 40
 MAX_ERROR_PATTERNS = 20
 MAX_ERROR_LINES = 2_000
 MAX_POINTS = 120
+MOST_LINES = 500
+"""Lines that a suggested query may return. They are only counted, and the last one is shown."""
 
 _BEFORE_ONSET = timedelta(minutes=30)
 _LONGEST_ERRORS = timedelta(hours=6)
@@ -62,9 +67,10 @@ _LABELS_FOR = timedelta(minutes=10)
 
 
 class LokiSource:
-    """Evidence from one Loki. Kinds of query: errors, patterns (docs/reference/evidence.md)."""
+    """Evidence from one Loki. Kinds of query: errors, patterns, suggested (docs/reference/evidence.md)."""
 
     name = NAME
+    language = "logql"
 
     def __init__(self, client: LokiClient, clock: Clock) -> None:
         self._client = client
@@ -72,9 +78,10 @@ class LokiSource:
         self._labels: frozenset[str] = frozenset()
         self._labels_until = 0.0  # Clock.monotonic()
         self._asking_labels = asyncio.Lock()
-        self._fetch_by_kind: dict[str, Callable[[Query, Incident, Selection], Awaitable[Evidence]]] = {
+        self._fetch_by_kind: dict[str, Callable[[Query, Incident], Awaitable[Evidence]]] = {
             "errors": self._fetch_errors,
             "patterns": self._fetch_patterns,
+            SUGGESTED: self._fetch_suggested,
         }
 
     def plan(self, incident: Incident, now: datetime) -> tuple[Query, ...]:
@@ -112,9 +119,7 @@ class LokiSource:
         Raises AgentSREError as the client does, and Rejected (`reason` "no_labels") where nothing says whose log to read.
         """
         began = self._clock.monotonic()
-        window = _window(query)
-        selection = await self._selection(incident.subject, window)
-        evidence = await self._fetch_by_kind[query.kind](query, incident, selection)
+        evidence = await self._fetch_by_kind[query.kind](query, incident)
         return replace(evidence, collected_at=self._clock.now(), took=timedelta(seconds=self._clock.monotonic() - began))
 
     async def check(self, timeout: timedelta) -> SourceHealth:  # noqa: ASYNC109  (the bound is the caller's, as in LanguageModel.check)
@@ -153,8 +158,9 @@ class LokiSource:
 
     # Errors
 
-    async def _fetch_errors(self, query: Query, incident: Incident, selection: Selection) -> Evidence:
+    async def _fetch_errors(self, query: Query, incident: Incident) -> Evidence:
         window, onset = _window(query), _onset(incident)
+        selection = await self._selection(incident.subject, window)
         expression = containing(selection.query, ERROR_FILTER)
         limit = min(MAX_ERROR_LINES, self._client.max_lines)
         read, (series,) = await _beside_it(
@@ -200,8 +206,9 @@ class LokiSource:
 
     # Patterns
 
-    async def _fetch_patterns(self, query: Query, incident: Incident, selection: Selection) -> Evidence:
+    async def _fetch_patterns(self, query: Query, incident: Incident) -> Evidence:
         window = _window(query)
+        selection = await self._selection(incident.subject, window)
         length, subject, now = window.end - window.start, incident.subject, self._clock.now()
         expression, limit = selection.query, self._client.max_lines
         read, (before, yesterday) = await _beside_it(
@@ -240,6 +247,35 @@ class LokiSource:
         data: tuple[Data, ...] = (Fact(name="patterns", text=line, values=values), *facts, *kept)
         truncated = read.is_sample or len(kept) < len(patterns) or bool(found.cut)
         return _evidence(ran, incident, data, summary, truncated=truncated)
+
+    # What a playbook suggests
+
+    async def _fetch_suggested(self, query: Query, incident: Incident) -> Evidence:
+        """A playbook's query, as it stands. Raises Rejected ("no_labels") where it selects by labels that this Loki does not have."""
+        now = self._clock.now()
+        if is_log_query(query.expression):
+            window = _window(query)
+            streams = await self._client.lines(query.expression, window.start, window.end, limit=min(MOST_LINES, self._client.max_lines))
+            lines = sorted((line for stream in streams for line in stream.lines), key=lambda line: line.at or 0.0)
+            if lines:
+                return _lines_told(query, incident, lines, min(MOST_LINES, self._client.max_lines), window)
+            await self._refuse_unknown_labels(query.expression, window)
+            return _evidence(query, incident, (), f"nothing: no such line since {_clock(window.start)}")
+        series = await self._client.values(query.expression, now, max_body_bytes=MAX_BYTES)
+        found = [(item.labels, item.points[-1][1]) for item in series if item.points]
+        if not found:
+            await self._refuse_unknown_labels(query.expression, Window(start=now - _DAY, end=now, step=_DAY))
+            return _evidence(query, incident, (), "nothing: no line to count")
+        told = sentence(found[:MOST_SERIES], query.expression, "", known=incident.lead.labels, is_cut=len(found) > MOST_SERIES)
+        return _evidence(query, incident, told.facts, told.summary, truncated=told.truncated)
+
+    async def _refuse_unknown_labels(self, expression: str, window: Window) -> None:
+        """Says so where an empty answer is no wonder, because no stream has such labels. A server that cannot tell is believed."""
+        known = await _unless_it_fails(self._known_labels(window))
+        missing = sorted(labels_of(expression) - known) if known else []
+        if missing:
+            names = ", ".join(one_line(name, 60) for name in missing[:4])
+            raise Rejected(f"This Loki has no label {names}, so the playbook's query cannot find anything here.", reason="no_labels")
 
     # Reading
 
@@ -326,6 +362,18 @@ def _most_telling(patterns: Sequence[LogPattern], new: Sequence[LogPattern], van
 
 
 # Words
+
+
+def _lines_told(query: Query, incident: Incident, lines: Sequence[LogLine], limit: int, window: Window) -> Evidence:
+    """How many lines there are, and the last of them. `lines` is not empty, newest last."""
+    is_cut = len(lines) >= limit
+    last = lines[-1]
+    at = datetime.fromtimestamp(last.at, UTC) if last.at is not None else None
+    text = one_line(redact(one_line(last.text, 1_000)), 300)
+    line = f"{len(lines):,} {_plural(len(lines), 'line')}{' or more' if is_cut else ''} since {_clock(window.start)}, the last"
+    summary = f"{line} at {_clock(at)}: “{text}”" if at else f"{line}: “{text}”"
+    values: Values = {"lines": len(lines), "last_at": format_instant(at) if at else None, "counted_all": not is_cut}
+    return _evidence(query, incident, (Fact(name="lines", text=summary, values=values),), summary, truncated=is_cut)
 
 
 def _reach_fact(selection: Selection) -> Fact:

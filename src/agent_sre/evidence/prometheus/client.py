@@ -121,10 +121,14 @@ class PrometheusClient:
         """Closes the connections. Safe to call twice."""
         await self._api.aclose()
 
-    async def query(self, expression: str, *, at: datetime) -> QueryResult:
-        """An instant query: one point per series."""
-        form: Fields = {"query": expression, "time": _seconds(at), "timeout": self._patience}
-        return _query_result(await self._call("POST", "/api/v1/query", form))
+    async def query(self, expression: str, *, at: datetime, limit: int | None = None, max_body_bytes: int | None = None) -> QueryResult:
+        """An instant query: one point per series. With `limit` at most so many of them, whichever the server comes to first.
+
+        Prometheus knows `limit` since 3.2 and says in a warning that there were more. Older ones ignore it: then `max_body_bytes` is what holds,
+        and too much is Rejected ("too_large").
+        """
+        form: Fields = {"query": expression, "time": _seconds(at), "timeout": self._patience} | ({} if limit is None else {"limit": str(limit)})
+        return _query_result(await self._call("POST", "/api/v1/query", form, max_body_bytes=max_body_bytes))
 
     async def query_range(self, expression: str, window: Window) -> QueryResult:
         """A range query: one point per step and series. A step of nothing counts as one second."""
@@ -187,9 +191,9 @@ class PrometheusClient:
     def _patience(self) -> str:
         return f"{max(1, math.ceil(self._settings.timeout.total_seconds()))}s"
 
-    async def _call(self, method: str, path: str, fields: Fields) -> dict[str, Any]:
+    async def _call(self, method: str, path: str, fields: Fields, *, max_body_bytes: int | None = None) -> dict[str, Any]:
         """The envelope `{"status": "success", …}` of one call."""
-        answer = await self._api.call(method, path, fields)
+        answer = await self._api.call(method, path, fields, max_body_bytes=max_body_bytes)
         document = answer.json()
         envelope: dict[str, Any] = document if isinstance(document, dict) else {}
         if answer.ok and envelope.get("status") == "success":

@@ -202,6 +202,15 @@ def metric_names(expression: str) -> frozenset[str]:
         return frozenset()
 
 
+def complaint(expression: str) -> str:
+    """Why an expression cannot be read, in the parser's words; empty where it can."""
+    try:
+        _parse(expression)
+    except ValueError as error:
+        return str(error) or type(error).__name__
+    return ""
+
+
 def leaves(expression: str) -> tuple[Leaf, ...]:
     """What an expression reads, each selector once and with the call that makes numbers of it; empty where it cannot be read.
 

@@ -17,13 +17,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from agent_sre.alert.alert import AlertStatus
 from agent_sre.evidence.evidence import Evidence, Fact, MetricSeries, Query, SourceHealth, Window
 from agent_sre.evidence.numbers import format_number
 from agent_sre.evidence.off import NotConfigured
-from agent_sre.evidence.prometheus import explore, promql, reading
+from agent_sre.evidence.prometheus import builder, explore, promql, reading
 from agent_sre.evidence.prometheus.client import (
     NAME,
     SETTING,
@@ -38,10 +38,11 @@ from agent_sre.evidence.prometheus.client import (
 from agent_sre.evidence.prometheus.explore import Explorer, Focus, graph_url
 from agent_sre.evidence.prometheus.promql import Term, Threshold
 from agent_sre.evidence.prometheus.reading import Bar, Reading
+from agent_sre.evidence.suggested import MAX_BYTES, MOST_SERIES, SUGGESTED, sentence
 from agent_sre.incident.incident import Incident, MemberAlert
 from agent_sre.kit.clock import Clock
 from agent_sre.kit.durations import readable
-from agent_sre.kit.errors import Rejected
+from agent_sre.kit.errors import AgentSREError, Rejected
 from agent_sre.kit.text import one_line
 from agent_sre.kit.times import format_instant
 
@@ -59,6 +60,10 @@ MAX_ALERTS = 4
 _UNKNOWN_FOR = timedelta(minutes=30)
 _BEFORE_ONSET = timedelta(minutes=30)
 _MAX_WINDOW = timedelta(days=30)
+_RECENT = timedelta(hours=1)
+"""A metric that nobody delivered for so long is not there. Prometheus looks through whole blocks, so it knows those of the last hours anyway."""
+
+_NAMED = 4
 
 _NEVER_MATCH = frozenset({"__name__", "alertname", "severity"})
 """Labels that the rule sets on the alert, whatever the series says."""
@@ -67,12 +72,13 @@ _TARGET_ALERT = re.compile(r"(?:target|instance|exporter|scrape|probe|endpoint)\
 
 
 class PrometheusSource:
-    """Evidence from one Prometheus. Kinds of query: value, threshold, active, rule, up, targets, and those of explore.KINDS.
+    """Evidence from one Prometheus. Kinds of query: value, threshold, active, rule, up, targets, those of explore.KINDS, and suggested.
 
     docs/reference/evidence.md says what each of them is.
     """
 
     name = NAME
+    language = "promql"
 
     def __init__(self, client: PrometheusClient, clock: Clock, *, patience: timedelta = explore.PATIENCE) -> None:
         self._client = client
@@ -86,6 +92,7 @@ class PrometheusSource:
             "up": self._fetch_up,
             "targets": self._fetch_targets,
             **dict.fromkeys(explore.KINDS, self._explorer.fetch),
+            SUGGESTED: self._fetch_suggested,
         }
 
     def plan(self, incident: Incident, now: datetime) -> tuple[Query, ...]:
@@ -275,6 +282,42 @@ class PrometheusSource:
         facts = tuple(_target_fact(target) for target in targets[:MAX_SERIES])
         return self._evidence(query, member, facts, line, url=url, truncated=len(targets) > MAX_SERIES)
 
+    # What a playbook suggests
+
+    async def _fetch_suggested(self, query: Query, member: MemberAlert) -> Evidence:
+        """A playbook's query, as it stands and at this instant. Raises Rejected ("no_metric") where it asks for metrics that are not here."""
+        now = self._clock.now()
+        # One more than is kept: whoever sends it has more to tell.
+        answer = await self._client.query(query.expression, at=now, limit=MOST_SERIES + 1, max_body_bytes=MAX_BYTES)
+        found = [(series.labels, series.points[-1][1]) for series in answer.series if series.points]
+        url = _table_url(self._client.external_url, query.expression, now)
+        if not found:
+            await self._refuse_unknown_metrics(query.expression, now)
+            return self._evidence(query, member, (), "nothing: no series is like this now", url=url)
+        is_cut = len(found) > MOST_SERIES
+        unit = promql.unit_of_expression(query.expression)
+        told = sentence(found[:MOST_SERIES], query.expression, unit, known=member.labels, is_cut=is_cut)
+        # What the server says about our own limit is told already.
+        warnings = () if is_cut else tuple(Fact(name="warning", text=text, values={}) for text in answer.warnings)
+        incomplete = " (Prometheus warns that the answer is incomplete)" if warnings else ""
+        return self._evidence(query, member, (*told.facts, *warnings), told.summary + incomplete, url=url, truncated=told.truncated)
+
+    async def _refuse_unknown_metrics(self, expression: str, now: datetime) -> None:
+        """Says so where an empty answer is no wonder, because nobody delivers such metrics. A server that cannot tell is believed."""
+        wanted = promql.metric_names(expression)
+        if not wanted:
+            return
+        try:
+            selector = builder.select("", [builder.one_of("__name__", wanted)])
+            known = await self._client.metric_names([selector], start=now - _RECENT, end=now)
+        except (AgentSREError, builder.NotPromQL):
+            return
+        missing = sorted(wanted - known)
+        if missing:
+            names = ", ".join(one_line(name, 120) for name in missing[:_NAMED])
+            more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+            raise Rejected(f"Prometheus has no metric {names}{more}.", reason="no_metric")
+
     # Evidence
 
     def _graph(
@@ -326,6 +369,12 @@ class PrometheusSource:
 def prometheus_source(settings: PrometheusSettings, clock: Clock) -> PrometheusSource | NotConfigured:
     """The source of these settings; without an address one that says which setting is missing. Raises BadSetting like the client."""
     return PrometheusSource(PrometheusClient(settings), clock) if settings.url else NotConfigured(NAME, SETTING)
+
+
+def _table_url(external_url: str, expression: str, at: datetime) -> str:
+    """Where a person sees the same answer."""
+    parts = {"g0.expr": expression, "g0.tab": "1", "g0.end_input": format(at.astimezone(UTC), "%Y-%m-%d %H:%M:%S")}
+    return f"{external_url}/graph?{urlencode(parts, errors='replace')}"
 
 
 # Planning
