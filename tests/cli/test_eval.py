@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import lzma
 import shutil
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -229,6 +231,35 @@ def test_ctrl_c_stops_an_evaluation(cases: Path) -> None:
         rest = running.stderr.read()
         assert running.wait(timeout=60) == 130
     assert "Traceback" not in rest
+
+
+def test_workers_end_with_a_killed_evaluation(cases: Path) -> None:
+    command = [sys.executable, "-m", "agent_sre", "eval", "cases", str(cases), "--jobs", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True) as running:
+        assert running.stderr is not None
+        assert "2 at a time" in running.stderr.readline()
+        while len(_processes_of(running.pid)) < 2:
+            assert running.poll() is None
+            time.sleep(0.05)
+        workers = _processes_of(running.pid)
+        running.kill()
+    for _ in range(100):
+        if not _processes_of(running.pid):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"still there: {workers}")
+
+
+def _processes_of(session: int) -> list[int]:
+    """Processes of this session that still do something."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            process_id, _, fields = path.read_text().partition(" (")
+            state, _, _, its_session = fields.rpartition(") ")[2].split()[:4]
+            if int(its_session) == session and state != "Z" and int(process_id) != session:
+                found.append(int(process_id))
+    return found
 
 
 def _mind_ctrl_c() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -10,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from multiprocessing import get_context
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import orjson
@@ -244,11 +246,22 @@ def _run_all(cases: Sequence[Case], *, jobs: int, baselines: bool, learning: boo
 @contextmanager
 def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Worker processes that end with us, also by Ctrl-C. Spawned, not forked: nothing of this process's state must leak into a figure."""
-    pool = ProcessPoolExecutor(max_workers=max(jobs, 1), mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(max_workers=max(jobs, 1), mp_context=get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),))
     try:
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with(parent: int) -> None:
+    """Watches whether the first process is still there: a killed one tells nobody, and its workers would wait for work for ever."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
