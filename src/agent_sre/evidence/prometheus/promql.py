@@ -202,6 +202,15 @@ def metric_names(expression: str) -> frozenset[str]:
         return frozenset()
 
 
+def is_promql(expression: str) -> bool:
+    """Whether it can be read at all."""
+    try:
+        _parse(expression)
+    except ValueError:
+        return False
+    return True
+
+
 def leaves(expression: str) -> tuple[Leaf, ...]:
     """What an expression reads, each selector once and with the call that makes numbers of it; empty where it cannot be read.
 
