@@ -170,7 +170,9 @@ def _node(name: str, given: Given) -> Json:
     size = {"cpu": "8", "memory": "32Gi", "pods": "110", "ephemeral-storage": "100Gi"}
     return {
         "apiVersion": "v1", "kind": "Node",
-        "metadata": {"name": name, "creationTimestamp": f"@{given.get('age', '120d')}", "labels": {"kubernetes.io/hostname": name, **given.get("labels", {})}},
+        "metadata": {
+            "name": name, "creationTimestamp": f"@{given.get('age', '120d')}", "labels": {"kubernetes.io/hostname": name, **given.get("labels", {})},
+        },
         "spec": given.get("spec", {}),
         "status": {
             "conditions": conditions, "capacity": {**size, **given.get("allocatable", {})}, "allocatable": {**size, **given.get("allocatable", {})},
@@ -212,8 +214,8 @@ def _app(name: str, given: Given, nodes: Sequence[str], number: int) -> Iterator
     if kind != "Pod":
         yield {
             "apiVersion": _GROUP.get(kind, "apps/v1"), "kind": kind, "metadata": meta,
-            "spec": _merged({"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": {"metadata": {"labels": labels}, "spec": spec}},
-                            given.get("workload", {})),
+            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": {"metadata": {"labels": labels}, "spec": spec},
+                     **given.get("workload", {})},
             "status": _merged(_workload_status(kind, replicas, ready, len(made)), given.get("status", {})),
         }  # fmt: skip
     if kind == "Deployment":
@@ -253,7 +255,8 @@ def _revisions(name: str, namespace: str, labels: Given, given: Given, spec: Giv
         yield {
             "apiVersion": "apps/v1", "kind": "ReplicaSet",
             "metadata": {
-                "name": f"{name}-{digest}", "namespace": namespace, "creationTimestamp": f"@{since}", "labels": {**labels, "pod-template-hash": digest},
+                "name": f"{name}-{digest}", "namespace": namespace, "creationTimestamp": f"@{since}",
+                "labels": {**labels, "pod-template-hash": digest},
                 "annotations": {"deployment.kubernetes.io/revision": str(number)},
                 "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "controller": True}],
             },
@@ -277,73 +280,59 @@ def _pod(
 ) -> Json:
     """A pod: healthy where nothing else is said. `state` and `last` are the container's, `waiting`, `restarts` and `ready` shorthands."""
     digest = str(given.get("hash", _hash(app)))
-    suffix = str(pod.get("suffix", _hash(app + str(place), 5)))
-    name = str(
-        pod.get("name")
-        or (
-            app
-            if kind == "Pod"
-            else f"{app}-{place}"
-            if kind == "StatefulSet"
-            else f"{app}-{suffix}"
-            if kind == "DaemonSet"
-            else f"{app}-{digest}-{suffix}"
-        )
-    )
-    owner = {"Deployment": ("ReplicaSet", f"{app}-{name.split('-')[-2] if name.count('-') > 1 else digest}"), "Pod": ("", "")}.get(kind, (kind, app))
+    name = str(pod.get("name") or _pod_name(app, kind, digest, str(pod.get("suffix", _hash(f"{app}{place}", 5))), place))
     age = str(pod.get("age", given.get("pod_age", given.get("age", "34d"))))
     node = pod.get("node", nodes[(number + place) % len(nodes)] if nodes else "")
-    phase = str(pod.get("phase", "Running"))
-    waiting = pod.get("waiting")
-    state = pod.get("state") or ({"waiting": _reason(waiting)} if waiting else {"running": {"startedAt": f"@{pod.get('started', age)}"}})
-    ready = bool(pod.get("ready", phase == "Running" and "running" in state))
     first = _merged(dict(spec["containers"][0]), pod.get("container", {}))
-    status: Json = {
-        "name": first["name"],
-        "image": first["image"],
-        "imageID": "",
-        "ready": ready,
-        "started": ready,
-        "restartCount": int(pod.get("restarts", 0)),
-        "state": state,
-    }
-    if pod.get("last"):
-        status["lastState"] = {"terminated": pod["last"]}
-    others = [
-        {
-            "name": side["name"],
-            "image": side["image"],
-            "ready": True,
-            "started": True,
-            "restartCount": 0,
-            "state": {"running": {"startedAt": f"@{age}"}},
-        }
-        for side in spec["containers"][1:]
-    ]
-    since = str(pod.get("since", age))
-    conditions: Json = {"PodScheduled": ["True", "", ""], "Initialized": ["True", "", ""]}
-    unready = ["False", "ContainersNotReady", f"containers with unready status: [{first['name']}]"]
-    conditions |= {"ContainersReady": ["True", "", ""] if ready else unready, "Ready": ["True", "", ""] if ready else unready}
-    conditions |= pod.get("conditions", {})
     meta: Json = {
-        "name": name, "namespace": namespace, "creationTimestamp": f"@{age}", "labels": {**labels, **({"pod-template-hash": digest} if kind == "Deployment" else {})},
-        "ownerReferences": [{"apiVersion": "apps/v1", "kind": owner[0], "name": owner[1], "controller": True}] if owner[0] else [],
+        "name": name, "namespace": namespace, "creationTimestamp": f"@{age}", "ownerReferences": _owners(app, kind, name),
+        "labels": {**labels, **({"pod-template-hash": digest} if kind == "Deployment" else {})},
     }  # fmt: skip
-    body: Json = {"phase": phase, "conditions": [
-        {"type": kind_, "status": str(row[0]), "reason": row[1], "message": row[2], "lastTransitionTime": f"@{since}"} for kind_, row in conditions.items()
-    ]}  # fmt: skip
-    if phase != "Pending" or waiting:
-        body |= {
-            "containerStatuses": [status, *others],
-            "startTime": f"@{age}",
-            "hostIP": f"10.20.0.{10 + number}",
-            "podIP": f"10.30.{number}.{place + 20}",
-        }
-    body = _merged(body, pod.get("status", {}))
+    status = _pod_status(pod, first, spec["containers"][1:], age)
+    if "containerStatuses" in status:
+        status |= {"hostIP": f"10.20.0.{10 + number}", "podIP": f"10.30.{number}.{place + 20}"}
     return {
         "apiVersion": "v1", "kind": "Pod", "metadata": _merged(meta, pod.get("metadata", {})),
-        "spec": {**spec, "containers": [first, *spec["containers"][1:]], **({"nodeName": node} if node else {}), **pod.get("spec", {})}, "status": body,
+        "spec": {**spec, "containers": [first, *spec["containers"][1:]], **({"nodeName": node} if node else {}), **pod.get("spec", {})},
+        "status": _merged(status, pod.get("status", {})),
     }  # fmt: skip
+
+
+def _pod_name(app: str, kind: str, digest: str, suffix: str, place: int) -> str:
+    return {"Pod": app, "StatefulSet": f"{app}-{place}", "Deployment": f"{app}-{digest}-{suffix}"}.get(kind, f"{app}-{suffix}")
+
+
+def _owners(app: str, kind: str, pod: str) -> list[Json]:
+    if kind == "Pod":
+        return []
+    # By the pod's own name, because an old pod belongs to an old revision.
+    name, owner = (pod.rpartition("-")[0], "ReplicaSet") if kind == "Deployment" else (app, kind)
+    return [{"apiVersion": "apps/v1", "kind": owner, "name": name, "controller": True}]
+
+
+def _pod_status(pod: Given, container: Given, sidecars: Sequence[Given], age: str) -> Json:
+    phase, waiting = str(pod.get("phase", "Running")), pod.get("waiting")
+    state = pod.get("state") or ({"waiting": _reason(waiting)} if waiting else {"running": {"startedAt": f"@{pod.get('started', age)}"}})
+    ready = bool(pod.get("ready", phase == "Running" and "running" in state))
+    unready = ["False", "ContainersNotReady", f"containers with unready status: [{container['name']}]"]
+    rows: Json = {"PodScheduled": ["True", "", ""], "Initialized": ["True", "", ""]}
+    rows |= dict.fromkeys(("ContainersReady", "Ready"), ["True", "", ""] if ready else unready)
+    rows |= pod.get("conditions", {})
+    since = f"@{pod.get('since', age)}"
+    status: Json = {"phase": phase, "conditions": [
+        {"type": kind, "status": str(row[0]), "reason": row[1], "message": row[2], "lastTransitionTime": since} for kind, row in rows.items()
+    ]}  # fmt: skip
+    if phase == "Pending" and not waiting:
+        return status
+    main: Json = {"name": container["name"], "image": container["image"], "ready": ready, "started": ready, "state": state}
+    main["restartCount"] = int(pod.get("restarts", 0))
+    if pod.get("last"):
+        main["lastState"] = {"terminated": pod["last"]}
+    running = {"ready": True, "started": True, "restartCount": 0, "state": {"running": {"startedAt": f"@{age}"}}}
+    return status | {
+        "startTime": f"@{age}",
+        "containerStatuses": [main, *({"name": side["name"], "image": side["image"], **running} for side in sidecars)],
+    }
 
 
 def _reason(waiting: Any) -> Json:

@@ -103,13 +103,14 @@ def show_seconds(name: str, seconds: Sequence[float]) -> None:
 # Scenarios
 
 _COLUMNS = (
-    ("", 20), ("n", 4), ("cause right", 19), ("object", 8), ("subject", 8), ("calm", 7), ("shown/dropped", 14), ("unsupported", 12), ("queries", 9),
-    ("invalid", 9), ("seconds", 13), ("tokens in/out", 14),
+    ("", 20), ("n", 4), ("cause right", 19), ("in 3", 8), ("object", 8), ("subject", 8), ("calm", 7), ("shown/dropped", 14), ("unsupported", 12),
+    ("queries", 9), ("invalid", 9), ("seconds", 13), ("tokens in/out", 14),
 )  # fmt: skip
 
-_LEGEND = """cause right: its name and object, with Wilson's 95 % interval; object: the object alone; subject: what the alert is about; calm: worlds in which
-nothing is wrong and no cause was named with high confidence. Of the model's own sentences: shown/dropped, and unsupported among those that are
-shown. queries: PromQL of the reports that cannot be read; invalid: answers that could not be used. seconds: median/p95 of one report."""
+_LEGEND = """cause right: the first cause by name and object, with Wilson's 95 % interval; in 3: all known causes are among the first three; object:
+its object alone; subject: what the alert is about; calm: worlds in which nothing is wrong and no cause was named with high confidence. Of the
+model's own sentences: shown/dropped, and how many of those shown have a number or a name in them that the model was not given (unsupported).
+queries: PromQL of the reports that cannot be read; invalid: answers that could not be used; seconds: median/p95 of one report."""
 
 
 def show_scores(scores: Sequence[Score], models: Sequence[str], *, verbose: bool) -> None:
@@ -135,7 +136,8 @@ def _cells(model: str, scores: Sequence[Score]) -> tuple[str, ...]:
     shown, dropped = sum(one.sentences_shown for one in scores), sum(one.sentences_dropped for one in scores)
     return (
         model, str(len(scores)), str(wilson(sum(one.cause_right for one in wrong), len(wrong))) if wrong else "-",
-        _of([one.object_right for one in wrong]), _of([one.subject_right for one in scores]), _of([one.cause_right for one in calm]),
+        _of([one.all_named for one in wrong]), _of([one.object_right for one in wrong]), _of([one.subject_right for one in scores]),
+        _of([one.cause_right for one in calm]),
         f"{shown}/{dropped}" if asked else "-", str(sum(one.sentences_unsupported for one in scores)) if asked else "-",
         f"{sum(one.queries_invalid for one in scores)}/{sum(one.queries for one in scores)}",
         f"{sum(one.answer_invalid for one in scores)}/{sum(one.answers > 0 for one in scores)}" if asked else "-",
