@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-import tomllib
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -60,11 +62,12 @@ def test_a_world_is_the_same_on_every_run() -> None:
     assert world_files(scenario.name, scenario.recipe) == world_files(scenario.name, scenario.recipe)
 
 
-def test_scenario_files_are_part_of_the_package() -> None:
-    """hatchling takes every file below the package that git does not ignore, unless it is told otherwise."""
-    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert wheel == {"packages": ["src/agent_sre"]}
-    assert "yaml" not in (ROOT / ".gitignore").read_text()
+def test_scenario_files_are_part_of_the_package(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    (wheel,) = tmp_path.iterdir()
+    inside = {name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".yaml")}
+    assert inside == {f"agent_sre/scenarios/worlds/{scenario.name}.yaml" for scenario in ALL}
 
 
 # A folder of one's own
