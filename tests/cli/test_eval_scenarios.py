@@ -1,4 +1,4 @@
-"""`agent-sre eval scenarios`: how a report is judged, with literals, and the command as a user types it, against models that are good, wrong and silly."""
+"""`agent-sre eval scenarios`: how a report is judged, with literals, and the command as a user types it, with models good, contrary and silly."""
 
 from __future__ import annotations
 

@@ -28,8 +28,9 @@ def test_there_are_enough_of_every_sort() -> None:
     assert len({known.cause for scenario in ALL for known in scenario.truth.causes}) >= 25
     alerts = {scenario.recipe["alert"]["alertname"] for scenario in ALL}
     assert alerts >= {
-        "KubePodCrashLooping", "KubeDeploymentReplicasMismatch", "KubeNodeNotReady", "NodeFilesystemAlmostOutOfSpace", "KubePersistentVolumeFillingUp",
-        "HighLatency", "HighErrorRate", "CPUThrottlingHigh", "KubeHpaMaxedOut", "KubeJobFailed", "etcdHighFsyncDurations", "KubeAPIErrorBudgetBurn",
+        "KubePodCrashLooping", "KubeDeploymentReplicasMismatch", "KubeNodeNotReady", "NodeFilesystemAlmostOutOfSpace",
+        "KubePersistentVolumeFillingUp", "HighLatency", "HighErrorRate", "CPUThrottlingHigh", "KubeHpaMaxedOut", "KubeJobFailed",
+        "etcdHighFsyncDurations", "KubeAPIErrorBudgetBurn",
         "NodeClockSkewDetected", "PrometheusTSDBCompactionsFailing", "AlertmanagerFailedToSendAlerts",
     }  # fmt: skip
 
@@ -87,6 +88,17 @@ def test_a_folder_may_hold_recipes_and_recorded_cases(tmp_path: Path) -> None:
     assert choose(found, ["recorded-0519"]) == (found[1],)
 
 
+def test_the_recipe_of_the_how_to_can_be_played(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "how-to" / "evaluate.md").read_text()
+    (tmp_path / "ledger.yaml").write_text(page.split("```yaml\n")[1].split("```")[0])
+    (scenario,) = scenarios_of(tmp_path)
+    bundle = scenario.bundle(tmp_path / "world")
+    assert bundle.faults == ()
+    assert [line.source for line in bundle.log_lines[:1]] == ["ledger"]
+    assert "38 packaged worlds" in page
+    assert len(ALL) == 38
+
+
 @pytest.mark.parametrize(
     ("recipe", "words"),
     [
@@ -106,8 +118,9 @@ def test_a_scenario_that_cannot_be_read_is_one_sentence(recipe: str, words: str,
 @pytest.mark.parametrize(
     "part",
     [
-        {"weather": 1}, {"fired": "soon"}, {"events": [["1m"]]}, {"curves": [{"metric": "a"}]}, {"curves": [{"metric": "a", "path": 1, "every": "1ms"}]},
-        {"logs": {"a": [["9d", "0s", "1s", "x"]]}}, {"logs": {"a": [["1m", "0s", "0s", "x"]]}}, {"apps": {"a": {"replicas": "many"}}}, {"apps": ["a"]},
+        {"weather": 1}, {"fired": "soon"}, {"events": [["1m"]]}, {"curves": [{"metric": "a"}]},
+        {"curves": [{"metric": "a", "path": 1, "every": "1ms"}]}, {"logs": {"a": [["9d", "0s", "1s", "x"]]}},
+        {"logs": {"a": [["1m", "0s", "0s", "x"]]}}, {"apps": {"a": {"replicas": "many"}}}, {"apps": ["a"]},
         {"nodes": 3}, {"changes": [{}]}, {"alert": {}}, {"alert": 3}, {"objects": 4},
     ],
     ids=json.dumps,

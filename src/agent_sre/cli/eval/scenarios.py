@@ -23,7 +23,6 @@ import typer
 
 from agent_sre.cli.eval.judge import Score, judge
 from agent_sre.cli.terminal import Progress
-from agent_sre.config.load import load_config
 from agent_sre.kit.errors import BadInput
 from agent_sre.scenarios.scenario import Scenario, choose, packaged_scenarios, scenarios_of
 
@@ -71,6 +70,8 @@ def run(folder: Path | None, *, models: Sequence[str], rules_only: bool, only: S
     if rules_only and models:
         raise BadInput("--rules-only asks no model, so --model cannot be given with it.")
     scenarios = choose(packaged_scenarios() if folder is None else scenarios_of(folder), only)
+    from agent_sre.config.load import load_config  # loads every room: not before we know that there is something to do
+
     config = load_config(os.environ)
     wanted = [] if rules_only else list(dict.fromkeys(models)) or [configured_model(config)]
     scores: list[Score] = []
