@@ -112,6 +112,8 @@ def subject_name(subject: Subject) -> str:
     """The alert's object as truths name it; a pod by its workload."""
     if subject.kind == "Pod":
         return f"app/{workload_of(subject.name)}"
+    if subject.kind == "Host":  # a machine by its exporter's address: the node, if it is one
+        return f"node/{subject.name}"
     return object_name(subject)
 
 
