@@ -29,7 +29,7 @@ def test_there_are_enough_of_every_sort() -> None:
     alerts = {scenario.recipe["alert"]["alertname"] for scenario in ALL}
     assert alerts >= {
         "KubePodCrashLooping", "KubeDeploymentReplicasMismatch", "KubeNodeNotReady", "NodeFilesystemAlmostOutOfSpace",
-        "KubePersistentVolumeFillingUp", "HighLatency", "HighErrorRate", "CPUThrottlingHigh", "KubeHpaMaxedOut", "KubeJobFailed",
+        "KubePersistentVolumeFillingUp", "TargetDown", "HighLatency", "HighErrorRate", "CPUThrottlingHigh", "KubeHpaMaxedOut", "KubeJobFailed",
         "etcdHighFsyncDurations", "KubeAPIErrorBudgetBurn",
         "NodeClockSkewDetected", "PrometheusTSDBCompactionsFailing", "AlertmanagerFailedToSendAlerts",
     }  # fmt: skip
@@ -95,8 +95,8 @@ def test_the_recipe_of_the_how_to_can_be_played(tmp_path: Path) -> None:
     bundle = scenario.bundle(tmp_path / "world")
     assert bundle.faults == ()
     assert [line.source for line in bundle.log_lines[:1]] == ["ledger"]
-    assert "38 packaged worlds" in page
-    assert len(ALL) == 38
+    assert "39 packaged worlds" in page
+    assert len(ALL) == 39
 
 
 @pytest.mark.parametrize(

@@ -78,11 +78,10 @@ def test_no_share_of_another_object_of_a_limit_on_processors_or_of_an_old_size()
 
 
 def test_used_and_available_of_one_volume_are_one_share() -> None:
-    labels = {"namespace": "a", "persistentvolumeclaim": "c"}
-    found = as_asked(by_name(
-        series("kubelet_volume_stats_used_bytes", 4, 5, **labels), series("kubelet_volume_stats_available_bytes", 6, 5, **labels),
-        series("kubelet_volume_stats_capacity_bytes", 10, 10, **labels),
-    ))  # fmt: skip
+    values = {"used": (4, 5), "available": (6, 5), "capacity": (10, 10)}
+    found = as_asked(
+        by_name(*(series(f"kubelet_volume_stats_{name}_bytes", *both, namespace="a", persistentvolumeclaim="c") for name, both in values.items()))
+    )
     assert [name for name in found if " / " in name] == ["kubelet_volume_stats_used_bytes / kubelet_volume_stats_capacity_bytes"]
 
 
