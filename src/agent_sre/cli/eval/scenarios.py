@@ -80,12 +80,12 @@ def run(folder: Path | None, *, models: Sequence[str], rules_only: bool, only: S
         with Progress() as progress:
             asyncio.run(_run_all(scenarios, wanted, config, scores, failures, progress))
     finally:  # half an hour of answers is worth a table, even where somebody stopped it
-        if json_file is not None:
-            write_json(json_file, [asdict(score) for score in scores])
-        if json_file is None or str(json_file) != "-":
-            show_scores(scores, [RULES_ONLY, *wanted], verbose=verbose)
         for failure in failures:
             typer.echo(failure, err=True)
+        if json_file is None or str(json_file) != "-":
+            show_scores(scores, [RULES_ONLY, *wanted], verbose=verbose)
+        if json_file is not None:  # last: a file that cannot be written must not cost the table
+            write_json(json_file, [asdict(score) for score in scores])
     return 1 if failures else 0
 
 
