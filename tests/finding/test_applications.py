@@ -248,6 +248,14 @@ def test_a_peer_that_refuses_is_named_and_stays_below_what_says_why() -> None:
     assert causes("unreachable_peers", service("stock"), line("till", "dial tcp 127.0.0.1:1: connect: connection refused"), above=0) == []
 
 
+def test_a_peer_outside_of_the_cluster_is_named_by_its_whole_host() -> None:
+    for host, name in (
+        ("billing.partner.example", "billing.partner.example"), ("stock.shop.svc.cluster.local", "stock"), ("stock.shop", "stock"),
+    ):  # fmt: skip
+        refused = line("till", f"ConnectException: Connection refused ({host}:9443)")
+        assert causes("unreachable_peers", refused, above=0) == [(f"app/{name}", "peer_unreachable")], host
+
+
 def test_a_log_that_says_an_error_much_more_often_is_worth_a_sentence() -> None:
     found = list(DETECTORS["log_bursts"].detect(world(line("till", "it broke", 50, 2), line("till", "as ever", 50, 40), line("till", "unknown", 50))))
     assert [item.summary for item in found] == ["till logged 50 times “it broke”, 2 before"]

@@ -26,6 +26,7 @@ from agent_sre.store.engine import StoreSettings
 if TYPE_CHECKING:
     from agent_sre.app import App
     from agent_sre.cli.terminal import Progress
+    from agent_sre.config.config import Config
     from agent_sre.evidence.bundle.bundle import Bundle
 
 _OFFLINE_DEADLINE = timedelta(seconds=30)
@@ -75,14 +76,17 @@ def _body(file: Path | None, world: Bundle | None) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def _ingested(body: bytes, world: Bundle | None, progress: Progress) -> AsyncIterator[tuple[App, Sequence[int]]]:
-    """The service with the body's incidents in a database that is thrown away, and the incidents' numbers."""
+async def ingested(
+    body: bytes, world: Bundle | None, progress: Progress, *, config: Config | None = None
+) -> AsyncIterator[tuple[App, Sequence[int]]]:
+    """The service with the body's incidents in a database that is thrown away, and the incidents' numbers. `config` is that of the environment
+    where none is given."""
     from agent_sre.app import build
     from agent_sre.evidence.bundle.source import BundleSource
     from agent_sre.incident import store as incident_store
     from agent_sre.incident.store import IncidentFilter
 
-    config = load_config(os.environ)
+    config = config or load_config(os.environ)
     document = decode(body)
     with tempfile.TemporaryDirectory(prefix="agent-sre-") as folder:
         config = replace(config, store=StoreSettings(database_url=f"sqlite:///{folder}/investigate.db"))
@@ -110,7 +114,7 @@ async def _investigate(body: bytes, world: Bundle | None, *, quiet: bool) -> lis
     from agent_sre.web.incidents import incident_json, load_whole
 
     with Progress(quiet=quiet) as progress:
-        async with _ingested(body, world, progress) as (application, ids):
+        async with ingested(body, world, progress) as (application, ids):
             await application.worker.work_off()
             wholes = [await application.store.read(partial(load_whole, incident_id=number)) for number in ids]
     return [incident_json(*whole, base_url="") for whole in wholes if whole is not None]
@@ -125,7 +129,7 @@ async def _plan(body: bytes, world: Bundle | None) -> list[dict[str, Any]]:
     from agent_sre.incident import store as incident_store
 
     with Progress(quiet=True) as progress:
-        async with _ingested(body, world, progress) as (application, ids):
+        async with ingested(body, world, progress) as (application, ids):
             incidents = await application.store.read(lambda connection: incident_store.load_incidents(connection, ids))
             folder = application.config.playbooks.folder
             playbooks = load_playbooks(Path(folder) if folder else None)

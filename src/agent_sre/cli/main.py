@@ -24,7 +24,7 @@ application = typer.Typer(
 incidents = typer.Typer(name="incidents", help="Read what was found.", no_args_is_help=True, rich_markup_mode=None)
 quarantine = typer.Typer(name="quarantine", help="Look after webhook bodies that could not be read.", no_args_is_help=True, rich_markup_mode=None)
 evaluation = typer.Typer(
-    name="eval", help="Measure how often the rules are right, on recorded incidents.", no_args_is_help=True, rich_markup_mode=None
+    name="eval", help="Measure how often rules and models are right, on recorded incidents.", no_args_is_help=True, rich_markup_mode=None
 )
 application.add_typer(incidents)
 application.add_typer(quarantine)
@@ -196,3 +196,25 @@ def eval_storms(
     from agent_sre.cli.eval.storms import run
 
     raise typer.Exit(run(files, truth=truth, json_file=json_file, history=history, half=half, refit=refit, write=write))
+
+
+@evaluation.command("scenarios")
+def eval_scenarios(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]", help="Scenarios of your own: *.yaml, or support bundles whose case.json has `truth`. Default: the packaged ones."
+        ),
+    ] = None,
+    model: Annotated[list[str] | None, typer.Option(help="A model to ask, instead of the configured one. May be given several times.")] = None,
+    rules_only: Annotated[bool, typer.Option("--rules-only", help="Ask no model.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="Run this scenario only. May be given several times.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write one result per scenario and model here, as a JSON array; `-` is standard output.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="One line per scenario and model before the table.")] = False,
+) -> None:
+    """Compare the rules alone with models, on worlds whose cause is known: causes, grounding, invalid answers, seconds, tokens."""
+    from agent_sre.cli.eval.scenarios import run
+
+    raise typer.Exit(run(folder, models=model or (), rules_only=rules_only, only=only or (), json_file=json_file, verbose=verbose))

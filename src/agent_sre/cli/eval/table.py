@@ -12,6 +12,7 @@ from agent_sre.cli.eval.score import accuracy, average, bins, calibration_error,
 
 if TYPE_CHECKING:
     from agent_sre.cli.eval.cases import Result
+    from agent_sre.cli.eval.judge import Score
 
 Truth = Mapping[str, Mapping[str, Any]]
 
@@ -97,3 +98,62 @@ def show_seconds(name: str, seconds: Sequence[float]) -> None:
     if seconds:
         middle, late, last = median(seconds), percentile(seconds, 0.95), max(seconds)
         typer.echo(f"Milliseconds, {name}: median {middle * 1000:.0f}, p95 {late * 1000:.0f}, slowest {last * 1000:.0f}")
+
+
+# Scenarios
+
+_COLUMNS = (
+    ("", 20), ("n", 4), ("cause right", 19), ("in 3", 8), ("object", 8), ("subject", 8), ("calm", 7), ("shown/dropped", 14), ("unsupported", 12),
+    ("queries", 9), ("invalid", 9), ("seconds", 13), ("tokens in/out", 14),
+)  # fmt: skip
+
+_LEGEND = """cause right: the first cause by name and object, with Wilson's 95 % interval; in 3: all known causes are among the first three; object:
+its object alone; subject: what the alert is about; calm: worlds in which nothing is wrong and no cause was named with high confidence. Of the
+model's own sentences: shown/dropped, and how many of those shown have a number or a name in them that the model was not given (unsupported).
+queries: PromQL of the reports that cannot be read; invalid: answers that could not be used; seconds: median/p95 of one report."""
+
+
+def show_scores(scores: Sequence[Score], models: Sequence[str], *, verbose: bool) -> None:
+    """One row for each model, and with `verbose` one line for each scenario before."""
+    if not scores:
+        return
+    if verbose:
+        for score in sorted(scores, key=lambda one: (one.scenario, models.index(one.model))):
+            typer.echo(_score_line(score))
+        typer.echo()
+    typer.echo("".join(name.ljust(width) for name, width in _COLUMNS).rstrip())
+    for model in models:
+        if inside := [score for score in scores if score.model == model]:
+            cells = _cells(model, inside)
+            typer.echo(" ".join(cell.ljust(width - 1) for cell, (_, width) in zip(cells, _COLUMNS, strict=True)).rstrip())
+    typer.echo(f"\n{_LEGEND}")
+
+
+def _cells(model: str, scores: Sequence[Score]) -> tuple[str, ...]:
+    wrong, calm = [one for one in scores if one.wrong], [one for one in scores if not one.wrong]
+    seconds = [one.seconds for one in scores]
+    asked = any(one.answers or one.failure for one in scores)
+    shown, dropped = sum(one.sentences_shown for one in scores), sum(one.sentences_dropped for one in scores)
+    return (
+        model, str(len(scores)), str(wilson(sum(one.cause_right for one in wrong), len(wrong))) if wrong else "-",
+        _of([one.all_named for one in wrong]), _of([one.object_right for one in wrong]), _of([one.subject_right for one in scores]),
+        _of([one.cause_right for one in calm]),
+        f"{shown}/{dropped}" if asked else "-", str(sum(one.sentences_unsupported for one in scores)) if asked else "-",
+        f"{sum(one.queries_invalid for one in scores)}/{sum(one.queries for one in scores)}",
+        f"{sum(one.answer_invalid for one in scores)}/{sum(one.answers > 0 for one in scores)}" if asked else "-",
+        f"{median(seconds):.1f}/{percentile(seconds, 0.95):.1f}",
+        f"{sum(one.input_tokens for one in scores)}/{sum(one.output_tokens for one in scores)}" if asked else "-",
+    )  # fmt: skip
+
+
+def _of(right: Sequence[bool]) -> str:
+    return f"{sum(right)}/{len(right)}" if right else "-"
+
+
+def _score_line(score: Score) -> str:
+    verdict = "right" if score.cause_right else "WRONG"
+    named = f"{score.cause} {score.object}" if score.cause else "no cause"
+    notes = "".join(
+        f"; {note}" for note in (score.failure, f"{score.sentences_unsupported} unsupported" if score.sentences_unsupported else "") if note
+    )
+    return f"{score.scenario:<32} {score.model:<16} {verdict}  {named} ({score.confidence}), {score.seconds:.1f} s{notes}"

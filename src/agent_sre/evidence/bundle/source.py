@@ -11,11 +11,13 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from time import monotonic
 
 import orjson
 
 from agent_sre.alert.subject import Subject
+from agent_sre.evidence.bundle.asked import as_asked
 from agent_sre.evidence.bundle.bundle import Bundle
 from agent_sre.evidence.bundle.faults import Fault
 from agent_sre.evidence.bundle.kinds import KIND_BY_NAME, kind_of_word, plural_of
@@ -107,6 +109,10 @@ class BundleSource:
             "unreadable": self._unreadable,
         }
 
+    @cached_property
+    def _series_by_name(self) -> Mapping[str, tuple[MetricSeries, ...]]:
+        return as_asked(self.bundle.series)
+
     def plan(self, incident: Incident, now: datetime) -> tuple[Query, ...]:
         """A question for everything that the bundle has: what it is, each kind of object, series, logs, and each file that cannot be read."""
         namespace = one_line(incident.subject.namespace, 63)
@@ -188,7 +194,7 @@ class BundleSource:
             raise Rejected('The query "series" needs a time window.')
         start, end = query.window.start.timestamp(), query.window.end.timestamp()
         total = sum(len(found) for found in self.bundle.series.values())
-        about, around = _nearest(self.bundle.series, incident)
+        about, around = _nearest(self._series_by_name, incident)
         kept: list[MetricSeries] = []
         room = MAX_SAMPLES
         for series in (*about, *around):
@@ -199,7 +205,7 @@ class BundleSource:
             room -= len(points)
             if room < 0 or len(kept) == MAX_SERIES:
                 break
-            kept.append(MetricSeries(labels=series.labels, points=points))
+            kept.append(replace(series, points=points))
         names = len({series.labels.get(METRIC, "") for series in about})
         mine = f"{len(about)} series of {names} metrics about the subject" if about else "no series about the subject"
         others = max(0, len(kept) - len(about))

@@ -32,6 +32,8 @@ class UnreachablePeers:
                 subject = Subject(kind="Service", name=service.name, namespace=service.namespace)
             elif parts[0].isdigit():
                 continue  # an address that belongs to nothing that was seen
+            elif len(parts) > 2 and parts[2] != "svc":  # outside: `billing.partner.example` is no Service of a namespace `partner`
+                subject = Subject(kind="Service", name=error.host)
             else:
                 subject = Subject(kind="Service", name=parts[0], namespace=parts[1] if len(parts) > 1 else error.log.subject.namespace)
             if subject.name != error.log.subject.name:
