@@ -55,9 +55,9 @@ def line(app: str, text: str, count: int = 3, before: int | None = None) -> LogP
     )  # fmt: skip
 
 
-def curve(name: str, who: str, before: float, after: float) -> MetricSeries:
+def curve(name: str, who: str, before: float, after: float, labels: dict[str, str] | None = None) -> MetricSeries:
     points = tuple((NOW.timestamp() - 300 + 10 * step, before if step < 13 else after) for step in range(31))
-    return MetricSeries(labels={"__name__": name, "workload": who}, points=points)
+    return MetricSeries(labels={"__name__": name, **(labels or {"workload": who})}, points=points)
 
 
 def world(*data: Data) -> World:
@@ -134,6 +134,14 @@ def test_a_port_that_the_service_does_not_have_is_a_wrong_address(value: str, wr
 def test_hosts_outside_of_the_cluster_are_no_services() -> None:
     assert causes("addresses", service("stock"), *caller("api.example.com:443"), above=0) == []
     assert causes("addresses", service("stock"), *caller("192.0.2.77:443"), above=0) == []
+
+
+def test_an_address_outside_that_refuses_leads_somewhere_and_one_that_does_not_resolve_does_not() -> None:
+    outside = (service("stock"), *caller("https://api.partner.example:443"))
+    refused = line("till", "ConnectException: Connection refused (api.partner.example:443)")
+    unknown = line("till", "dial tcp: lookup api.partner.example on 10.96.0.10:53: no such host")
+    assert causes("addresses", *outside, refused, above=0) == []
+    assert causes("addresses", *outside, unknown) == [("app/till", "service_env_var_address_mismatch")]
 
 
 # Ports within a pod
@@ -230,6 +238,15 @@ def test_a_node_that_sends_again_loses_packets() -> None:
     assert causes("node_network", *running("stock"), retransmitted, curve("workload_p50latency", "stock", 3, 4)) == []
 
 
+def test_a_node_exporter_calls_its_node_an_instance_and_a_tail_has_its_unit_in_front() -> None:
+    retransmitted = curve("node_netstat_Tcp_RetransSegs_per_second", "", 0.1, 8.0, labels={"instance": "n1:9100"})
+    slow = curve("http_server_request_duration_seconds_p95", "stock", 0.05, 1.3)
+    here = (*running("stock"), KubernetesObject(kind="Node", namespace="", name="n1", manifest={"kind": "Node", "metadata": {"name": "n1"}}))
+    assert causes("node_network", *here, retransmitted, slow) == [("node/n1", "node_network_packet_loss")]
+    elsewhere = curve("node_netstat_Tcp_RetransSegs_per_second", "", 0.1, 8.0, labels={"instance": "10.0.0.7:9100"})
+    assert causes("node_network", *here, elsewhere, slow) == []
+
+
 def test_all_that_runs_on_a_node_becoming_slow_is_its_network() -> None:
     here = [item for name in ("a", "b", "c") for item in running(name)]
     there = [item for name in ("d", "e", "f") for item in running(name, node="n2")]
@@ -254,6 +271,32 @@ def test_a_peer_outside_of_the_cluster_is_named_by_its_whole_host() -> None:
     ):  # fmt: skip
         refused = line("till", f"ConnectException: Connection refused ({host}:9443)")
         assert causes("unreachable_peers", refused, above=0) == [(f"app/{name}", "peer_unreachable")], host
+
+
+def test_a_name_outside_that_is_gone_is_the_peer_s_and_one_within_is_dns() -> None:
+    gone = line("till", 'Post "<redacted>": dial tcp: lookup hooks.partner.example on 10.96.0.10:53: no such host')
+    within = line("till", "dial tcp: lookup stock.shop on 10.96.0.10:53: no such host")
+    assert causes("unreachable_peers", gone) == [("app/hooks.partner.example", "peer_unreachable")]
+    assert causes("unreachable_peers", within, above=0) == []
+
+
+EXPIRED = 'Get "https://stock:8443/v1": tls: failed to verify certificate: x509: certificate has expired or is not yet valid'
+
+
+def test_who_complains_of_a_certificate_names_whose_it_is() -> None:
+    assert causes("endings", service("stock"), line("till", EXPIRED)) == [("app/stock", "certificate_expired")]
+    outside = EXPIRED.replace("stock:8443", "api.partner.example")
+    assert causes("endings", line("till", outside)) == [("app/api.partner.example", "certificate_expired")]
+    assert causes("endings", line("till", "certificate expired"), above=0) == [("app/till", "certificate_expired")]
+
+
+@pytest.mark.parametrize(("days", "found"), [(-1, [("app/stock", "certificate_expired")]), (1, [])])
+def test_a_certificate_that_ran_out_by_its_metric_needs_nobody_to_complain(days: int, found: list[tuple[str, str]]) -> None:
+    ends = NOW.timestamp() + 86_400 * days
+    probed = curve("probe_ssl_earliest_cert_expiry", "", ends, ends, labels={"instance": "https://stock.market:8443"})
+    assert causes("endings", probed) == found
+    left = curve("ssl_cert_expiry_seconds_left", "", 5.0, 5.0, labels={"instance": "https://stock.market:8443"})
+    assert causes("endings", left, above=0) == []
 
 
 def test_a_log_that_says_an_error_much_more_often_is_worth_a_sentence() -> None:

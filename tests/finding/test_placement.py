@@ -139,6 +139,20 @@ def test_a_dead_unit_is_the_node_s_trouble(name: str, cause: str) -> None:
     assert first(world(*WORKERS, unit(name, "left", "inactive"), unit(name, "right", "active"))) == ("node/left", cause)
 
 
+def test_a_component_that_runs_and_is_not_ready_is_ill_once_the_kubelet_says_so() -> None:
+    ill = thing(
+        "Pod", "kube-apiserver-left", namespace="kube-system", spec={"nodeName": "left"},
+        status={"containerStatuses": [{"name": "kube-apiserver", "ready": False, "restartCount": 0, "state": {"running": {}}}]},
+    )  # fmt: skip
+    said = thing(
+        "Event", "kube-apiserver-left.1", namespace="kube-system", reason="Unhealthy", message="Readiness probe failed: HTTP probe failed",
+        type="Warning", involvedObject={"kind": "Pod", "name": "kube-apiserver-left", "namespace": "kube-system"}, count=9,
+        firstTimestamp=stamp(NOW), lastTimestamp=stamp(NOW),
+    )  # fmt: skip
+    assert first(world(*WORKERS, ill, said)) == ("node/left", "api_server_unavailable")
+    assert verdict(world(*WORKERS, ill)) == ()
+
+
 def test_units_that_are_unknown_or_replaced_are_well() -> None:
     assert (
         verdict(world(*WORKERS, unit("kubelet", "left", "unknown"), unit("docker", "left", "inactive"), unit("containerd", "left", "active"))) == ()

@@ -80,6 +80,21 @@ def test_what_was_seen_of_another_object_leaves_the_usual_causes_of_this_one() -
     assert [item.name or item.cause for item in ranked] == ["memory_growth", "A memory leak"]
 
 
+def test_what_is_only_usual_stands_behind_what_was_seen_but_not_behind_a_hint() -> None:
+    ranked = rank(causes("usual", "less usual"), [seen("slow_component", POD, 0.4)], POD)
+    assert [item.name or item.cause for item in ranked] == ["slow_component", "usual", "less usual"]
+    ranked = rank(causes("usual", "less usual"), [seen("slow_component", POD, 0.2)], POD)
+    assert [item.name or item.cause for item in ranked] == ["usual", "less usual", "slow_component"]
+
+
+def test_a_crash_that_nothing_explains_is_the_cause_and_else_a_symptom() -> None:
+    crash = seen("container_crashing", POD, 0.15)
+    assert [item.name for item in rank((), [crash], POD)] == ["container_crashing"]
+    assert rank((), [crash], POD)[0].score == 0.4
+    explained = rank((), [crash, seen("missing_config_map", OTHER, 0.3)], POD)
+    assert [(item.name, item.score) for item in explained] == [("missing_config_map", 0.3), ("container_crashing", 0.15)]
+
+
 @pytest.mark.parametrize("name", [name for name, cause in known_causes().items() if cause.same_as])
 def test_every_cause_that_playbooks_name_as_well_is_found_in_one(name: str) -> None:
     words = known_causes()[name].same_as

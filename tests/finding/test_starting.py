@@ -229,6 +229,16 @@ def test_a_probe_that_is_right_and_fails_is_not_to_blame() -> None:
     assert probed("liveness", {}, refused, restarts=4, last=KILLED) == []
 
 
+def test_a_program_that_is_killed_each_time_before_it_listens_gets_too_little_time() -> None:
+    refused = "dial tcp 10.0.0.7:8080: connect: connection refused"
+    at_once = {"terminated": {**KILLED["terminated"], "startedAt": "2026-11-23T06:38:50Z"}}
+    later = {"terminated": {**KILLED["terminated"], "startedAt": "2026-11-23T06:20:00Z"}}
+    assert only(probed("liveness", {}, refused, restarts=4, last=at_once)) == ("liveness_probe_incorrect_timing", "app/till")
+    assert probed("liveness", {}, refused, restarts=4, last=later) == []  # it had listened for a quarter of an hour
+    assert probed("liveness", {}, refused, restarts=1, last=at_once) == []
+    assert probed("liveness", {"initialDelaySeconds": 300}, refused, restarts=4, last=at_once) == []
+
+
 def test_a_probe_that_failed_while_the_pod_started_is_no_trouble() -> None:
     assert probed("readiness", {"httpGet": {"port": 9999}}, REFUSED, ready=True) == []
     assert probed("liveness", {"httpGet": {"port": 9999}}, REFUSED, ready=True) == []

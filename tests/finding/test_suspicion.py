@@ -245,3 +245,21 @@ def test_what_moved_is_told_in_its_unit() -> None:
     found = suspects(world_of(series("till_memory_usage_bytes", 300 * 2**20, 900 * 2**20, service="till")))
     told = " ".join(clue.summary for clue in found[0].clues)
     assert re.search(r"memory of till went from 29\d MiB to 9\d\d MiB", told), told
+
+
+def first_cause(*data: Data) -> tuple[str, str]:
+    suspect = suspects(world_of(*data))[0]
+    return suspect.subject.name, suspect.cause
+
+
+def test_what_is_slow_with_many_times_its_requests_is_slow_because_of_them() -> None:
+    slow = series("http_server_request_duration_seconds_p95", 0.04, 0.7, service="till")
+    assert first_cause(slow, series("http_requests_per_second", 150, 160, service="till")) == ("till", "slow_component")
+    assert first_cause(slow, series("http_requests_per_second", 150, 1200, service="till")) == ("till", "traffic_shift")
+
+
+@pytest.mark.parametrize(("kind", "cause"), [("rollout", "bad_rollout"), ("image", "bad_rollout"), ("scale", "errors_in_service")])
+def test_what_fails_since_its_own_new_version_was_rolled_out_badly(kind: str, cause: str) -> None:
+    failing = series("http_request_errors_per_second", 0.03, 9.8, service="till")
+    change = Change(at=ONSET - timedelta(minutes=6), kind=kind, subject=Subject(kind="Service", name="till", namespace="shop"), text="till 2.0")
+    assert first_cause(failing, change) == ("till", cause)

@@ -35,6 +35,7 @@ class Cause:
     sentence: str  # template: "$subject was killed for using more memory than its limit"
     check: str  # template: what would confirm or refute it
     steps: tuple[PlaybookStep, ...]  # what to do, soonest first
+    is_last_resort: bool = False  # seen of almost every trouble: names it only where nothing else does
     same_as: re.Pattern[str] | None = None  # words of the usual causes of playbooks that are this one; None where none is
 
 
@@ -77,6 +78,7 @@ def _cause(file: str, table: Mapping[str, Any]) -> Cause:
             sentence=_lines(table["sentence"]),
             check=_lines(table["check"]),
             steps=tuple(_step(step) for step in table["steps"]),
+            is_last_resort=bool(table.get("last_resort", False)),
             same_as=re.compile(table["same_as"], re.IGNORECASE) if "same_as" in table else None,
         )
     except (KeyError, TypeError, ValueError, re.error) as error:

@@ -12,7 +12,10 @@ from agent_sre.finding import wiring
 from agent_sre.finding.weights import LOAD
 from agent_sre.finding.world import Curve, World
 
-_LATENCY = re.compile(r"(?:^|_)p?(50|90|95|99)(?:th)?_?(?:latency|duration|response_time)|(?:latency|duration)_?p(50|90|95|99)", re.IGNORECASE)
+_LATENCY = re.compile(
+    r"(?:^|_)p?(50|90|95|99)(?:th)?_?(?:latency|duration|response_time)|(?:latency|duration)(?:_(?:milli)?seconds|_ms)?_?p(50|90|95|99)",
+    re.IGNORECASE,
+)
 _CPU = re.compile(r"(?:^|_)cpu(?:_usage|_cores|_seconds)?$", re.IGNORECASE)
 _THROTTLED = re.compile(r"cpu_?(?:cfs|throttl)", re.IGNORECASE)
 _REPORTED = re.compile(r"(p(?:50|90|95|99)latency|cpu core)\]?:?[ |]{0,4}Normal=([\d.]{1,14})(ms|s| cores)? -> Current=([\d.]{1,14})", re.IGNORECASE)
@@ -42,8 +45,12 @@ def measured(world: World) -> dict[str, Measured]:
 
 def _measured(world: World) -> dict[str, Measured]:
     found: dict[str, Measured] = {}
+    nodes = {seen.value.name for seen in world.objects("Node")}
     for curve in world.curves:
         name = next((curve.labels[label] for label in _WHO if label in curve.labels), "")
+        if not name:  # node exporters call their node an instance
+            host = curve.labels.get("instance", "").partition(":")[0]
+            name = host if host in nodes else ""
         kind = _kind(curve)
         if not name or not kind:
             continue

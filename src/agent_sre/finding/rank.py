@@ -23,7 +23,7 @@ from agent_sre.alert.subject import Subject, workload_of
 from agent_sre.evidence.playbook import PlaybookCause
 from agent_sre.finding.cause import causes, told
 from agent_sre.finding.finding import Finding, Hypothesis, object_name
-from agent_sre.finding.weights import EXPLAINED, HIGHEST_SEEN, INCONCLUSIVE, LOWEST, STAGE_OF_FIELD, STARTED, STARTED_LATER
+from agent_sre.finding.weights import EXPLAINED, HIGHEST_SEEN, INCONCLUSIVE, JUST_BEHIND, LAST_RESORT, LOWEST, STAGE_OF_FIELD, STARTED, STARTED_LATER
 
 MOST_HYPOTHESES = 6
 """As many as a small model can choose among, and more than anybody checks at night."""
@@ -85,9 +85,24 @@ def rank(usual_causes: Sequence[PlaybookCause], findings: Sequence[Finding], sub
     `usual_causes` are filled in, most usual first.
     """
     usual = _usual(usual_causes, findings, subject)
-    seen = [_joined(item, usual, subject) for item in seen_causes(findings) if not set_aside(item)]
+    seen = [_joined(item, usual, subject) for item in _with_last_resort(seen_causes(findings)) if not set_aside(item)]
+    usual = _behind(max((item.score for item in seen), default=0.0), usual)
     best_first = sorted([*seen, *usual], key=lambda item: -item.score)
     return tuple(replace(item, id=f"H{number}") for number, item in enumerate(best_first[:MOST_HYPOTHESES], 1))
+
+
+def _with_last_resort(seen: Sequence[Hypothesis]) -> list[Hypothesis]:
+    """What is seen of almost every trouble names it where nothing else does."""
+    if any(item.score >= INCONCLUSIVE for item in seen):
+        return list(seen)
+    last = next((item for item in seen if causes()[item.name].is_last_resort), None)
+    return [replace(item, score=max(item.score, LAST_RESORT)) if item is last else item for item in seen]
+
+
+def _behind(best: float, usual: Sequence[Hypothesis]) -> list[Hypothesis]:
+    """Usual causes behind the best one that was seen, where it is worth a name at all: being usual is no sight."""
+    share = min(1.0, best * JUST_BEHIND / _FIRST_PRIOR) if best >= INCONCLUSIVE else 1.0
+    return [item if item.supporting else replace(item, score=_bounded(item.score * share)) for item in usual]
 
 
 def set_aside(hypothesis: Hypothesis) -> bool:

@@ -37,6 +37,7 @@ class Clue:
     strength: float
     summary: str
     evidence_ids: tuple[str, ...]
+    is_origin: bool = False  # of what else is seen of the service: what came first and explains it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,13 @@ class Suspect:
         by_cause: dict[str, float] = defaultdict(float)
         for clue in self.clues:
             by_cause[clue.cause] += clue.strength
-        return max(by_cause, key=lambda name: by_cause[name])
+        most = max(by_cause, key=lambda name: by_cause[name])
+        origins = {clue.cause for clue in self.clues if clue.is_origin}
+        return next((cause for cause in _ORIGINS.get(most, ()) if cause in origins), most)
+
+
+_ORIGINS = {"slow_component": ("traffic_shift",), "errors_in_service": ("bad_rollout",)}
+"""What may be behind what a service shows: more requests make it slow, a new version of its own makes it fail."""
 
 
 @lru_cache(maxsize=4)  # six detectors ask, of one world after the other
@@ -191,7 +198,8 @@ def demand(services: Services) -> Iterator[Clue]:
         left = max(0.0, 1 - math.log(max([1.0, *callers.values()])) / math.log(ratio))
         for one in sorted(callers) or [name]:
             strength = item.rise * left * W.requests / max(1, len(callers))
-            yield _moved(item, "traffic_shift", "requests", strength, "requests" if one == name else f"requests to {name}, which gets them", one)
+            clue = _moved(item, "traffic_shift", "requests", strength, "requests" if one == name else f"requests to {name}, which gets them", one)
+            yield replace(clue, is_origin=one == name and ratio >= W.surge)
 
 
 # Latency
@@ -409,6 +417,7 @@ def rollouts(services: Services, world: World) -> Iterator[Clue]:
         yield Clue(
             service=name, cause="bad_rollout", kind="changed", strength=W.changed * decay,
             summary=f"{name} was changed: {change.text}", evidence_ids=(seen.evidence_id,),
+            is_origin=change.kind in ("rollout", "image") and decay >= W.fits_well,
         )  # fmt: skip
         for item, score in _new_against_old(services, name, new):
             yield Clue(

@@ -71,6 +71,12 @@ CLEAR_LEAD = 1.2
 INCONCLUSIVE = 0.25
 """A first cause below this is not worth a name: the verdict is inconclusive and says what to look at."""
 
+JUST_BEHIND = 0.95
+"""Of the best cause that was seen: as much as the first of the usual ones, of which nothing was seen, may have."""
+
+LAST_RESORT = 0.4
+"""A program that ends again and again, and nothing that tells why: a cause for the reader, and the reader's first look."""
+
 # Quotas
 
 QUOTA_FULL = 0.3
@@ -131,6 +137,7 @@ class Wiring:
     dns_alias_wrong: float = 0.8  # a fixed host entry for a name that a Service has
     peer_fails: float = 0.15  # of each caller that fails to reach it: says where to look, hardly why
     peer_fails_most: float = 0.35  # many callers do not tell why either
+    peer_outside: float = 0.6  # what is outside of the cluster has no other witness, and is nobody's consequence here
 
 
 WIRING = Wiring()
@@ -209,6 +216,15 @@ BURST = Burst()
 class Probing:
     """Probes: when patience is too short."""
 
+    slow_start: timedelta = timedelta(seconds=60)
+    """Of a program that is killed before it ever listened, a grace up to this is to blame rather than the program."""
+
+    asked_to_end: timedelta = timedelta(seconds=30)
+    """Between the first kill and the last one: Kubernetes' own grace period."""
+
+    kills: int = 3
+    """Restarts by which a program that is merely slow once has come up."""
+
     impatient: timedelta = timedelta(seconds=12)
     """From the start of a container to the first kill: most programs need longer on a busy node."""
 
@@ -253,6 +269,8 @@ class ServiceWeights:
     syscalls: float = 0.4  # they follow load and chatter
     syscalls_fall: float = 0.1  # fewer is mostly fewer requests
     network: float = 0.15  # traffic follows what others do
+    surge: float = 2.0  # times the usual requests: what is slow then is slow because of them
+    fits_well: float = 0.5  # of a change's time: so soon before the failures that they are its own
     requests: float = 0.5  # callers that try again send more, too
     latency: float = 0.6  # queues of others reach it too
     calls_per_request: float = 1.0  # a request waits for the slowest of its calls at least once

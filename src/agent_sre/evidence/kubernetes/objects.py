@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, overload
 
 from agent_sre.alert import subject as subjects
@@ -383,6 +383,7 @@ class ContainerState:
     exit_code: int | None  # of this state or, where it runs or waits, of the last termination
     last_reason: str  # of the last termination
     last_finished_at: datetime | None
+    last_ran: timedelta | None = None  # how long the terminated one had run
     initial: bool = False  # an init container
 
 
@@ -410,8 +411,13 @@ def _container_state(status: Mapping[str, Any], *, initial: bool) -> ContainerSt
         exit_code=code if code is not None else number_of(last, "exitCode"),
         last_reason=text_of(last, "reason"),
         last_finished_at=instant_of(last, "finishedAt"),
+        last_ran=_between(instant_of(last, "startedAt"), instant_of(last, "finishedAt")),
         initial=initial,
     )
+
+
+def _between(start: datetime | None, end: datetime | None) -> timedelta | None:
+    return end - start if start is not None and end is not None and end >= start else None
 
 
 def condition(item: KubernetesObject, kind: str) -> Mapping[str, Any]:

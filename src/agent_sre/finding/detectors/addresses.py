@@ -10,7 +10,7 @@ from agent_sre.evidence.evidence import KubernetesObject
 from agent_sre.evidence.kubernetes import objects as k8s
 from agent_sre.finding import wiring
 from agent_sre.finding.finding import Finding
-from agent_sre.finding.peers import PeerError, peer_errors
+from agent_sre.finding.peers import NAME, NO_ANSWER, PeerError, peer_errors
 from agent_sre.finding.weights import WIRING
 from agent_sre.finding.wiring import Address
 from agent_sre.finding.world import Seen, World
@@ -72,6 +72,8 @@ class Addresses:
     ) -> Iterator[Finding]:
         """A host that nobody looked at. A log speaks against it, or a Service of that very name in the workload's own namespace."""
         said = [error for error in errors if error.host.lower() == address.host.lower()]
+        if not address.in_cluster and said and not any(error.kind in (NAME, NO_ANSWER) for error in said):
+            return  # the address leads somewhere: what is there does not answer
         here = services.get((seen.value.namespace, address.service)) if address.in_cluster else None
         if not said and here is None:
             return

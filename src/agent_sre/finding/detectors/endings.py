@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 
+from agent_sre.alert.subject import Subject
 from agent_sre.evidence.kubernetes.objects import ContainerState, container_states, instant_of
 from agent_sre.finding.finding import Finding
 from agent_sre.finding.notices import notices
@@ -18,6 +20,11 @@ _NO_COMMAND = re.compile(
 )
 _OOM_EVENTS = ("OOMKilling", "SystemOOM", "OOMKilled")
 _EXPIRED = re.compile(r"certificate (?:has expired|is not yet valid)|CERT_HAS_EXPIRED|certificate expired|NotAfter", re.IGNORECASE)
+_EXPIRY_METRIC = re.compile(r"(?:ssl|tls|cert|x509)\w*(?:expir|not_?after)", re.IGNORECASE)
+_EARLIEST_EXPIRY = 1e9  # unix seconds: a smaller number is what is left, and not an instant
+_WHOSE_CERTIFICATE = ("dns_names", "host", "target", "instance", "subject_CN", "cn", "name")
+_ASKED = re.compile(r"(?:https|wss|grpcs|tls)://([A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?)", re.IGNORECASE)
+_MOST_CERTIFICATES = 3
 _CODES = {
     1: "the program gave up by itself", 2: "the program was called in a wrong way, or gave up by itself", 126: "the command cannot be run",
     127: "the command does not exist", 132: "an illegal instruction", 134: "it aborted", 135: "a bus error", 136: "an arithmetic error",
@@ -74,14 +81,46 @@ class Endings:
                     subject=world.workload("Certificate", seen.value.namespace, seen.value.name), facts={"certificate": seen.value.name},
                     evidence_ids=(seen.evidence_id,), cause="certificate_expired", weight=STATED, began_at=ends_at,
                 )  # fmt: skip
+        yield from self._expired_by_metric(world)
+        told: set[Subject] = set()
         for line in world.log_patterns:
-            if line.value.count and _EXPIRED.search(line.value.sample):
-                yield Finding(
-                    detector=self.name, summary=f"{one_line(line.value.subject.name, 80)} logs: {one_line(line.value.sample, 200)}",
-                    subject=line.value.subject, facts={}, evidence_ids=(line.evidence_id,), cause="certificate_expired",
-                    weight=PROVED if line.value.is_new else POSSIBLE, began_at=line.value.first_at,
-                )  # fmt: skip
+            if not line.value.count or not _EXPIRED.search(line.value.sample):
+                continue
+            # who complains names whose certificate it is; who does not may be the one
+            asked = _ASKED.search(line.value.sample)
+            subject = _bearer(world, asked[1], line.value.subject.namespace) if asked else line.value.subject
+            if subject in told:
+                continue
+            told.add(subject)
+            yield Finding(
+                detector=self.name, summary=f"{one_line(line.value.subject.name, 80)} logs: {one_line(line.value.sample, 200)}",
+                subject=subject, facts={}, evidence_ids=(line.evidence_id,), cause="certificate_expired",
+                weight=PROVED if line.value.is_new else LIKELY if asked else POSSIBLE, began_at=line.value.first_at,
+            )  # fmt: skip
+            if len(told) == _MOST_CERTIFICATES:
                 break
+
+    def _expired_by_metric(self, world: World) -> Iterator[Finding]:
+        for curve in world.curves:
+            ends = curve.points[-1][1] if curve.points else 0.0
+            if not _EXPIRY_METRIC.search(curve.metric) or not _EARLIEST_EXPIRY < ends <= world.now.timestamp():
+                continue
+            host = next((curve.labels[label] for label in _WHOSE_CERTIFICATE if curve.labels.get(label)), "")
+            ended = datetime.fromtimestamp(ends, UTC)
+            yield Finding(
+                detector=self.name, summary=f"The certificate of {one_line(host, 120)} ran out at {ended:%Y-%m-%d %H:%M} UTC",
+                subject=_bearer(world, host, curve.labels.get("namespace", "")), facts={}, evidence_ids=(curve.evidence_id,),
+                cause="certificate_expired", weight=STATED, began_at=ended,
+            )  # fmt: skip
+
+
+def _bearer(world: World, address: str, namespace: str) -> Subject:
+    """Who answers at this address (`https://name.namespace:port/path`): a workload that is known, else a Service of that name."""
+    host = address.rpartition("://")[2].partition("/")[0].partition(":")[0]
+    parts = host.split(".")
+    inside = len(parts) < 3 or parts[2] == "svc"
+    name, where = (parts[0], parts[1] if len(parts) > 1 else namespace) if inside else (host, "")
+    return world.workload("Service", where, name)
 
 
 def _ending(state: ContainerState, was_killed: bool) -> tuple[str, str, float]:

@@ -129,7 +129,8 @@ class NodeComponent:
             yield self._finding("kube_scheduler_unavailable", node, told, seen.evidence_id, UNSCHEDULED_IN_SILENCE, "kube-scheduler", since)
 
     def _static_pods(self, world: World) -> Iterator[Finding]:
-        """Pods of the control plane and kube-proxy that do not run, on the node that they belong to."""
+        """Pods of the control plane and kube-proxy that do not run, or that the kubelet finds ill, on the node that they belong to."""
+        ill = {(notice.namespace, notice.name): notice for notice in notices(world, "Unhealthy")}
         for seen in world.objects("Pod", "kube-system"):
             unit = next((unit for unit in _UNITS if seen.value.name.startswith(f"{unit}-") and unit not in _RUNTIMES and unit != "kubelet"), None)
             node = string(field(seen.value.manifest, "spec", "nodeName"))
@@ -139,6 +140,9 @@ class NodeComponent:
             if down:
                 told = f"{seen.value.name} does not run: {down[0].reason or down[0].state}"
                 yield self._finding(_UNITS[unit], node, told, seen.evidence_id, PROVED, unit, None)
+            elif (notice := ill.get((seen.value.namespace, seen.value.name))) and any(not state.ready for state in container_states(seen.value)):
+                told = f"{seen.value.name} runs and is not ready: {notice.quote}"
+                yield self._finding(_UNITS[unit], node, told, notice.evidence_id, LIKELY, unit, notice.first_at)
 
     def _finding(self, cause: str, node: str, summary: str, evidence_id: str, weight: float, unit: str, since: datetime | None) -> Finding:
         return Finding(

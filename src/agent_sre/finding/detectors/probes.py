@@ -148,12 +148,25 @@ def _blame(
         why = f"it gives up after {probe.grace:.0f} s, before the program can have started"
         yield "liveness_probe_incorrect_timing", why, PROVED if tight else POSSIBLE
         return
+    if kind == "liveness" and _NOBODY.search(message) and (not ports or probe.port in ports) and _is_killed_early(probe, state):
+        yield "liveness_probe_incorrect_timing", f"it kills the program after {probe.grace:.0f} s, each time before it listens", LIKELY
+        return
     if other is not None and differs and _NO_ANSWER.search(message):
         yield f"{kind}_probe_incorrect_protocol", f"it asks by {probe.how}, while the other probe asks by {other.how}", POSSIBLE
         return
     dumb = (probe.how == "grpc" and not _NOBODY.search(message)) or (probe.how in ("http", "https") and _CUT.search(message))
     if other is None and dumb and probe.port in ports and state.state == "running" and state.restarts == 0 and kind == "readiness":
         yield f"{kind}_probe_incorrect_protocol", f"it asks by {probe.how}, gets no answer of that kind, and the program runs on", POSSIBLE
+
+
+def _is_killed_early(probe: _Probe, state: ContainerState) -> bool:
+    """Whether the container was killed again and again as soon as the probe may: it never came to listen. Ends come by the grace period later."""
+    if state.last_ran is None or state.exit_code not in (137, 143) or state.restarts < _P.kills:
+        return False
+    return (
+        probe.grace <= _P.slow_start.total_seconds()
+        and state.last_ran.total_seconds() <= probe.grace + probe.period + _P.asked_to_end.total_seconds()
+    )
 
 
 _MESH_PATH = "/app-health/"  # a mesh asks on behalf of the kubelet: kind and port of the probe are its own, not those that somebody chose

@@ -7,12 +7,23 @@ from collections.abc import Iterable, Sequence
 from agent_sre.alert.subject import Subject
 from agent_sre.finding import wiring
 from agent_sre.finding.finding import Finding
-from agent_sre.finding.peers import REFUSED, RESET, ROUTE, TIMEOUT, PeerError, peer_errors
+from agent_sre.finding.peers import NAME, REFUSED, RESET, ROUTE, TIMEOUT, PeerError, peer_errors
 from agent_sre.finding.weights import WIRING
 from agent_sre.finding.world import World
 
-_WORDS = {REFUSED: "refuses connections", TIMEOUT: "does not answer in time", ROUTE: "has no route to it", RESET: "cuts connections off"}
+_WORDS = {
+    REFUSED: "refuses connections",
+    TIMEOUT: "does not answer in time",
+    ROUTE: "has no route to it",
+    RESET: "cuts connections off",
+    NAME: "has a name that does not resolve",
+}
 _LOCAL = ("localhost", "127.", "::1", "0.0.0.0")  # noqa: S104  (read in logs, bound to nowhere)
+
+
+def _is_outside(parts: Sequence[str]) -> bool:
+    """Whether a name belongs to nothing in the cluster: `billing.partner.example` is no Service of a namespace `partner`."""
+    return len(parts) > 2 and parts[2] != "svc"
 
 
 class UnreachablePeers:
@@ -28,11 +39,13 @@ class UnreachablePeers:
                 continue
             service = by_ip.get(error.host)
             parts = error.host.split(".")
+            if error.kind == NAME and not _is_outside(parts):
+                continue  # names within the cluster are name_resolution's
             if service is not None:
                 subject = Subject(kind="Service", name=service.name, namespace=service.namespace)
             elif parts[0].isdigit():
                 continue  # an address that belongs to nothing that was seen
-            elif len(parts) > 2 and parts[2] != "svc":  # outside: `billing.partner.example` is no Service of a namespace `partner`
+            elif _is_outside(parts):
                 subject = Subject(kind="Service", name=error.host)
             else:
                 subject = Subject(kind="Service", name=parts[0], namespace=parts[1] if len(parts) > 1 else error.log.subject.namespace)
@@ -53,6 +66,6 @@ class UnreachablePeers:
             facts={"callers": len(callers), "port": str(port) if port else "", "lines": sum(error.log.count for error in errors)},
             evidence_ids=tuple(dict.fromkeys(error.evidence_id for error in errors))[:6],
             cause="peer_unreachable",
-            weight=min(WIRING.peer_fails_most, WIRING.peer_fails * len(callers)),
+            weight=WIRING.peer_outside if _is_outside(subject.name.split(".")) else min(WIRING.peer_fails_most, WIRING.peer_fails * len(callers)),
             against="Callers also fail while a peer starts, and say nothing once it answers again.",
         )
