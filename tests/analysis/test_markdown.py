@@ -312,7 +312,7 @@ def test_the_json_has_the_five_parts_and_what_they_rest_on() -> None:
     assert {"root_cause", "impact", "mitigation_steps", "investigation_queries", "prevention"} <= set(document)
     assert [item["id"] for item in document["hypotheses"]] == [item.id for item in analysis.hypotheses]
     assert set(document["hypotheses"][0]) == {
-            "id", "name", "cause", "object", "score", "supporting", "contradicting", "check", "reasons", "doubts",
+            "id", "name", "cause", "object", "score", "supporting", "contradicting", "check", "rules_out", "reasons", "doubts",
         }  # fmt: skip
     assert set(document["investigation_queries"][0]) == {"language", "text", "why", "returned"}
     assert {"id", "source", "query", "summary", "collected_at", "truncated", "url"} <= set(document["evidence"][0])

@@ -69,6 +69,8 @@ class Analysis:
     ruled_out: tuple[Hypothesis, ...] = ()  # thought of, and why not: in `doubts`
     chain: tuple[str, ...] = ()  # from the source to the symptom, a sentence each, with citations
     next_check: str = ""  # what would tell most, where the cause is not sure
+    prompt_version: str = ""  # of what the model was told; empty where it was not asked or its answer not used
+    missing: tuple[str, ...] = ()  # kinds of data that the model would have liked: "logs", "traces", …
 
     @property
     def mitigation_steps(self) -> tuple[Recommendation, ...]:
