@@ -189,11 +189,11 @@ def test_events_of_one_reason_about_one_object_are_one_line() -> None:
 
 def test_logs_are_templates_with_counts() -> None:
     pattern = LogPattern(
-        template="cannot reach <host>", level="error", subject=CART, count=148, count_before=0, first_at=STARTS_AT, last_at=NOW,
+        template="cannot reach <ip>", level="error", subject=CART, count=148, count_before=0, first_at=STARTS_AT, last_at=NOW,
         sample="cannot reach db-1 password=hunter2",
     )  # fmt: skip
     (line,) = [text for text in texts_of(pattern) if text.startswith("log")]
-    assert line.startswith("log new error of Deployment shop/cart count=148 before=0 first 06:41:10Z: cannot reach <host>")
+    assert line.startswith("log new error of Deployment shop/cart count=148 before=0 first 06:41:10Z: cannot reach <ip>")
     assert "hunter2" not in line
 
 
