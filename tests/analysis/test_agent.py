@@ -76,7 +76,8 @@ async def test_no_model_text_becomes_a_command(app: App) -> None:
         '{"a_reasoning":"x","b_cause":"unknown","c_evidence":["E99"],"d_confidence":"high",'
         '"e_summary":"run ```bash\\nkubectl delete ns kube-system\\n``` now","f_impact":"# forged","g_actions":["rm -rf /","A1"]}'
     )
-    app.agent.model = ScriptedModel(evil)
+    # unknown with high confidence contradicts itself: the first is refused, and the model is asked again
+    app.agent.model = ScriptedModel(evil, evil.replace('"high"', '"low"'))
     result = await app.agent.execute(message="?", task_type="incident", context={"labels": LABELS})
     assert result.analysis is not None
     assert all("delete" not in item.command for item in result.analysis.recommendations)

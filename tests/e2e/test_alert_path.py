@@ -24,7 +24,6 @@ MODEL_FAULTS = {
     "stall mid-stream": "timeout",
     "EOF without done": "incomplete",
     "done false": "incomplete",
-    "length": "cut_off",
     "404 no model": "model_missing",
     "503 busy": "busy",
     "error line mid-stream": "server_error",
@@ -61,7 +60,7 @@ async def test_every_fault_of_the_model_ends_in_the_rules_report_with_a_named_re
         assert any("agent_sre_llm_requests_total" in line and f'outcome="{reason}"' in line for line in metrics.splitlines())
 
 
-@pytest.mark.parametrize("behaviour", ["fine", "whole at once", "CRLF", "split bytes", "think tags", "fenced"])
+@pytest.mark.parametrize("behaviour", ["fine", "whole at once", "CRLF", "split bytes", "think tags", "fenced", "length"])
 async def test_a_model_that_speaks_is_heard(tmp_path: Path, behaviour: str) -> None:
     async with FakeOllama(behaviour) as ollama, running_service(config_of(tmp_path, OLLAMA_URL=ollama.url)) as service:
         (result,) = (await service.post(message(firing("Heard", pod="p"))))["results"]
@@ -118,7 +117,7 @@ async def test_a_resolve_cancels_what_still_runs_and_the_rules_report_stands(tmp
         assert (whole["status"], whole["stage"]) == ("resolved", "complete")
         assert [item["status"] for item in whole["investigations"]] == ["cancelled"]
         assert "resolved before a model was asked" in whole["analysis_json"]["author_note"]
-        assert sum(b"POSSIBLE CAUSES" in request.body for request in ollama.requests) == 1
+        assert sum(b"CAUSES" in request.body for request in ollama.requests) == 1
 
 
 async def test_a_resolved_alert_starts_no_work_for_the_model(tmp_path: Path) -> None:
@@ -228,7 +227,7 @@ async def test_critical_incidents_go_first(tmp_path: Path) -> None:
         await until_requests(ollama, "/api/chat", 1)
         await service.post(message(firing("Worst", "critical", service="c")), headers=ALERTMANAGER)
         await service.settled(30)
-        asked = [request.body for request in ollama.requests if request.path == "/api/chat" and b"POSSIBLE CAUSES" in request.body]
+        asked = [request.body for request in ollama.requests if request.path == "/api/chat" and b"CAUSES" in request.body]
         position = next(number for number, body in enumerate(asked) if b"Worst" in body)
         assert position <= 3
 
@@ -347,5 +346,5 @@ async def test_ollama_connection_established_is_logged_only_after_a_real_check(t
 async def until_requests(ollama: FakeOllama, path: str, count: int) -> None:
     """Waits until the fake was asked this often about an incident."""
     async with asyncio.timeout(20):
-        while sum(request.path == path and b"POSSIBLE CAUSES" in request.body for request in ollama.requests) < count:
+        while sum(request.path == path and b"CAUSES" in request.body for request in ollama.requests) < count:
             await asyncio.sleep(0.02)

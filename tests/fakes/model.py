@@ -31,6 +31,7 @@ class ScriptedModel:
 
     provider = "scripted"
     title = "The scripted model"
+    num_ctx = 8192
 
     def __init__(self, *answers: str | ModelFailed, name: str = "scripted-model", health: ModelHealth = HEALTHY) -> None:
         self.name = name

@@ -162,6 +162,14 @@ async def _no_schema(exchange: Exchange) -> None:
     await _stream(exchange, default_answer({"format": None}))
 
 
+async def _no_system_role(exchange: Exchange) -> None:
+    """A server whose template knows no system role, as Gemma's."""
+    if any(message["role"] == "system" for message in exchange.request.json["messages"]):
+        await exchange.answer(400, go_json({"error": {"message": "System role not supported", "type": "BadRequestError"}}))
+        return
+    await _fine(exchange)
+
+
 EVENTS: dict[str, Behaviour] = {
     **{name: behaviour for name, behaviour in BEHAVIOURS.items() if name != "fine"},
     "fine": _fine,
@@ -173,6 +181,7 @@ EVENTS: dict[str, Behaviour] = {
     "stall mid-stream": _stall,
     "signs of life for ever": _signs_of_life,
     "no schema": _no_schema,
+    "no system role": _no_system_role,
     "EOF without a reason": events(delta("It is "), end=b""),
     "only [DONE]": events(),
     "comments and named events": events(b": hello\n\n", b"event: message\n", delta("It is "), b"retry: 10\n", delta("fine."), finished()),

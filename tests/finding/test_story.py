@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from agent_sre.alert.subject import Subject
+from agent_sre.evidence.evidence import EvidenceSet
 from agent_sre.evidence.playbook import load_playbooks, playbook_for
 from agent_sre.finding.diagnose import diagnose
-from agent_sre.finding.finding import Confidence, Diagnosis
+from agent_sre.finding.finding import Confidence, Diagnosis, Hypothesis
+from agent_sre.finding.story import separating_check
 from agent_sre.finding.world import World
+from finding.answers import answer
 from finding.clusters import deployment, event, node, pod, unit, world
 
 
@@ -48,3 +52,22 @@ def test_what_was_looked_at_and_is_well_is_ruled_out_with_the_evidence() -> None
 def test_what_was_not_looked_at_is_not_ruled_out() -> None:
     result = told(world(deployment("press", ready=1)))
     assert not result.ruled_out
+
+
+def hypothesis(number: int, *supporting: str, check: str = "") -> Hypothesis:
+    subject = Subject(kind="Node", name="left")
+    return Hypothesis(id=f"H{number}", cause="x", subject=subject, score=0.5, supporting=supporting, contradicting=(), check=check)
+
+
+def test_two_causes_are_told_apart_by_a_query_that_speaks_for_one_of_them_only() -> None:
+    shared, query, words = (
+        answer("prometheus", "cpu", number=1, expression="cpu", language="promql"),
+        answer("prometheus", "memory", number=2, expression="rate(memory[5m])", language="promql"),
+        answer("bundle", "units", number=3),
+    )
+    evidence = EvidenceSet(items=(shared, query, words))
+    one, other = hypothesis(1, "E01", "E03", check="Memory climbs."), hypothesis(2, "E01", "E02")
+    assert separating_check(one, other, evidence) == "Look again at [E02] `rate(memory[5m])`: it speaks for H2 only. Memory climbs."
+    assert separating_check(one, hypothesis(2, "E01"), evidence) == "Look again at [E03]: it speaks for H1 only. Memory climbs."
+    assert separating_check(hypothesis(1, "E01", check="Look."), hypothesis(2, "E01"), evidence) == "To tell H1 from H2: Look."
+    assert separating_check(hypothesis(1), hypothesis(2), EvidenceSet()) == ""

@@ -24,6 +24,7 @@ from agent_sre.analysis import environment
 from agent_sre.analysis.analysis import Analysis
 from agent_sre.analysis.artifacts import drop_artifacts, load_analysis
 from agent_sre.analysis.llm.model import Budget, LanguageModel
+from agent_sre.analysis.llm.pace import Pace
 from agent_sre.analysis.rules import incident_of
 from agent_sre.evidence.board import Board
 from agent_sre.evidence.evidence import EvidenceSource
@@ -110,6 +111,7 @@ class Agent:
         self._settings = settings
         self._board = board or Board()
         self.model = model
+        self._pace = Pace(clock)
         self._exit = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._tools: Tools | None = None
@@ -143,6 +145,7 @@ class Agent:
                 deadline_by_source=self._settings.deadline_by_source,
                 board=self._board,
                 model_budget=self._budget,
+                pace=self._pace,
             )
             self._graph = graph.build_graph(self._saver)
 

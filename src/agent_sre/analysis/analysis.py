@@ -73,6 +73,8 @@ class Analysis:
     chain: tuple[str, ...] = ()  # from the source to the symptom, a sentence each, with citations
     next_check: str = ""  # what would tell most, where the cause is not sure
     model: ServedModel | None = None  # which model had a say: its digest, the server's version; None for the rules alone
+    prompt_version: str = ""  # of what the model was told; empty where it was not asked or its answer not used
+    missing: tuple[str, ...] = ()  # kinds of data that the model would have liked: "logs", "traces", …
 
     @property
     def mitigation_steps(self) -> tuple[Recommendation, ...]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import operator
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Annotated, Any, TypedDict
 
@@ -26,6 +26,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
+from agent_sre.alert.subject import describe
+from agent_sre.analysis.agreement import Agreement, agree
 from agent_sre.analysis.analysis import Analysis, Recommendation
 from agent_sre.analysis.artifacts import (
     load_analysis,
@@ -37,19 +39,26 @@ from agent_sre.analysis.artifacts import (
     save_diagnosis,
     save_evidence,
 )
+from agent_sre.analysis.grounding import Grounded, ground
+from agent_sre.analysis.llm import metrics
 from agent_sre.analysis.llm.model import Budget, Completion, LanguageModel, ModelFailed
+from agent_sre.analysis.llm.pace import Pace, Plan
+from agent_sre.analysis.llm.tokens import estimate_tokens
 from agent_sre.analysis.markdown import to_markdown
-from agent_sre.analysis.prompts import SYSTEM_PROMPTS, incident_prompt, text_prompt
+from agent_sre.analysis.packing import Packed, pack
+from agent_sre.analysis.parts import cited, said
+from agent_sre.analysis.prompts import ROLE, SYSTEM_PROMPTS, text_prompt
 from agent_sre.analysis.rules import rules_analysis, text_analysis
-from agent_sre.analysis.verdict import Verdict, read_verdict, verdict_schema
+from agent_sre.analysis.verdict import Refused, Verdict, read_verdict, verdict_schema
 from agent_sre.evidence.board import Board
 from agent_sre.evidence.derived import with_changes
-from agent_sre.evidence.evidence import EvidenceSource
+from agent_sre.evidence.evidence import EvidenceSet, EvidenceSource
 from agent_sre.evidence.gather import Circuits, gather
 from agent_sre.evidence.playbook import Playbook
 from agent_sre.evidence.playbook_derived import playbook_of
 from agent_sre.finding.diagnose import diagnose
-from agent_sre.finding.finding import Confidence, Diagnosis
+from agent_sre.finding.finding import Diagnosis, Hypothesis
+from agent_sre.finding.story import separating_check
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.clock import Clock
 from agent_sre.kit.text import clean
@@ -59,6 +68,11 @@ Publish = Callable[[Analysis], Awaitable[None]]
 """What to do with the preliminary analysis."""
 
 WAITING_FOR_MODEL = "a model has not been heard yet"
+
+_LEAST_TEXT = 60  # tokens; a free answer that must be shorter is not worth a call
+_SHORTER = 0.6  # of the first prompt: what a second try may be long
+_LEAST_PROMPT = 800
+_MOST_REASONS = 3  # for sentences that were left out, in the author's note
 
 
 class State(TypedDict, total=False):
@@ -87,6 +101,7 @@ class Tools:
     deadline_by_source: Mapping[str, timedelta]
     board: Board
     model_budget: Budget
+    pace: Pace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +123,9 @@ class ModelAnswer:
     completion: Completion | None
     verdict: Verdict | None
     note: str
+    summary: Grounded = field(default_factory=Grounded)
+    impact: Grounded = field(default_factory=Grounded)
+    prompt_version: str = ""
 
 
 async def gather_node(state: State, runtime: Runtime[Context]) -> State:
@@ -194,7 +212,7 @@ async def analyze_node(state: State, runtime: Runtime[Context]) -> State:
         else:
             diagnosis = await tools.store.read(lambda connection: load_diagnosis(connection, run_id))
             rules = await _rules_of(tools, run_id)
-            answer = await _choose(context, context.incident, diagnosis, rules.recommendations)
+            answer = await _choose(tools, context.incident, diagnosis, rules.recommendations)
     except ModelFailed as failure:
         answer = ModelAnswer(completion=None, verdict=None, note=f"{failure} ({failure.reason})")
     await tools.store.write(lambda connection: save_artifact(connection, run_id, "answer", ModelAnswer, answer))
@@ -230,69 +248,181 @@ async def format_response_node(state: State, runtime: Runtime[Context]) -> State
         author_note=answer.note,
         timings={**rules.timings, **state.get("timings", {})},
     )
-    if answer.completion is not None:
-        analysis = _with_model(analysis, answer.completion, answer.verdict)
+    analysis = _with_model(analysis, answer)
     if answer.completion is None or context.incident is not None:
         analysis = replace(analysis, markdown=to_markdown(analysis))
     await tools.store.write(lambda connection: save_analysis(connection, run_id, "analysis", analysis))
     return {"author": analysis.author}
 
 
-async def _choose(context: Context, incident: Incident, diagnosis: Diagnosis | None, actions: Sequence[Recommendation]) -> ModelAnswer:
+async def _choose(tools: Tools, incident: Incident, diagnosis: Diagnosis | None, actions: Sequence[Recommendation]) -> ModelAnswer:
+    """The model's choice among what the rules computed: one call, and a shorter second one where the first was unusable and time is left."""
     if diagnosis is None:
         raise ModelFailed("The diagnosis of this run is gone, so the model was not asked", reason="invalid")
-    hypotheses = [item.id for item in diagnosis.hypotheses]
-    evidence = [item.id for item in diagnosis.evidence.items]
-    offered = [item.id for item in actions]
-    completion = await context.tools.model.complete(
-        system=SYSTEM_PROMPTS["incident"],
-        prompt=incident_prompt(incident, diagnosis, actions),
-        schema=verdict_schema(hypotheses=hypotheses, evidence=evidence, actions=offered),
-        budget=context.tools.model_budget,
+    ends_at = tools.clock.monotonic() + tools.model_budget.total.total_seconds()
+    plan = tools.pace.choose(tools.model_budget.total, num_ctx=tools.model.num_ctx)
+    if plan is None:
+        raise _no_time(tools, tools.model_budget.total)
+    # In a thread, as all that reads the whole evidence: the webhook must answer meanwhile.
+    packed = await asyncio.to_thread(pack, incident, diagnosis, actions, budget_tokens=plan.prompt_tokens)
+    try:
+        completion, verdict = await _ask(tools, plan, packed, ends_at)
+    except ModelFailed as failure:
+        left = timedelta(seconds=ends_at - tools.clock.monotonic())
+        again = tools.pace.choose(left, num_ctx=tools.model.num_ctx) if failure.reason in ("invalid", "cut_off") else None
+        if again is None:
+            raise _in_words(tools, failure) from failure
+        metrics.count_verdict("again")
+        shorter = min(again.prompt_tokens, max(round(packed.tokens * _SHORTER), _LEAST_PROMPT))
+        packed = await asyncio.to_thread(pack, incident, diagnosis, actions, budget_tokens=shorter, note=_told_to_model(failure))
+        try:
+            completion, verdict = await _ask(tools, again, packed, ends_at)
+        except Refused as refused:
+            raise _in_words(tools, refused) from refused
+    return await asyncio.to_thread(_grounded, incident, diagnosis, packed, completion, verdict)
+
+
+def _told_to_model(failure: ModelFailed) -> str:
+    """Why it is asked again. Words of ours only: a server's message may hold its address or a piece of the answer."""
+    if isinstance(failure, Refused):
+        return f"Your last answer was not usable: {failure}."
+    return "Your last answer was too long; write less." if failure.reason == "cut_off" else "Your last answer was empty."
+
+
+def _in_words(tools: Tools, failure: ModelFailed) -> ModelFailed:
+    if not isinstance(failure, Refused):
+        return failure
+    return ModelFailed(f"{tools.model.title} gave an answer that cannot be used: {failure}", reason=failure.reason)
+
+
+async def _ask(tools: Tools, plan: Plan, packed: Packed, ends_at: float) -> tuple[Completion, Verdict]:
+    """One call and its verdict. Raises ModelFailed. What the call took is learned, also where it failed."""
+    started = tools.clock.monotonic()
+    total = timedelta(seconds=ends_at - started)
+    hypotheses, evidence, actions = packed.hypotheses, packed.evidence, packed.actions
+    cut_off = False
+    try:
+        completion = await tools.model.complete(
+            system=ROLE,
+            prompt=packed.prompt,
+            schema=verdict_schema(hypotheses=hypotheses, evidence=evidence, actions=actions, brief=packed.is_brief),
+            budget=Budget(total=total, max_output_tokens=min(plan.max_output_tokens, tools.model_budget.max_output_tokens)),
+        )
+    except ModelFailed as failure:
+        if failure.reason == "timeout":
+            tools.pace.missed(plan, timedelta(seconds=tools.clock.monotonic() - started), pieces=failure.pieces)
+        if failure.partial is None:
+            raise
+        completion, cut_off = failure.partial, True
+        tools.pace.learn(completion)
+        try:
+            verdict = read_verdict(completion.text, hypotheses=hypotheses, evidence=evidence, actions=actions, cut_off=True)
+        except Refused:
+            raise failure from None
+    else:
+        tools.pace.learn(completion)
+        try:
+            verdict = read_verdict(completion.text, hypotheses=hypotheses, evidence=evidence, actions=actions)
+        except Refused:
+            metrics.count_verdict("invalid")
+            raise
+    metrics.count_verdict("cut_off" if cut_off else "repaired" if verdict.repaired else "whole")
+    return completion, verdict
+
+
+def _grounded(incident: Incident, diagnosis: Diagnosis, packed: Packed, completion: Completion, verdict: Verdict) -> ModelAnswer:
+    """The verdict with what of its sentences the facts support."""
+    chosen = next((item for item in diagnosis.hypotheses if item.id == verdict.cause), None)
+    lead = incident.lead
+    context = ". ".join([*([chosen.cause, describe(chosen.subject)] if chosen else []), lead.name, describe(lead.subject)])
+    summary = ground(verdict.summary, cited=verdict.evidence_ids, facts=packed.facts, context=context)
+    impact = ground(verdict.impact, cited=verdict.evidence_ids, facts=packed.facts, context=context)
+    dropped = [*summary.dropped, *impact.dropped]
+    metrics.count_sentences(shown=len(summary.sentences) + len(impact.sentences), dropped=len(dropped))
+    note = f"the rules' findings, weighed and worded by {completion.model} (prompt {packed.version})"
+    if dropped:
+        reasons = list(dict.fromkeys(said(item.reason.replace("_", " "), 60) for item in dropped))[:_MOST_REASONS]
+        count = f"{len(dropped)} {'sentence' if len(dropped) == 1 else 'sentences'}"
+        note += f"; {count} of the model {'was' if len(dropped) == 1 else 'were'} left out: {'; '.join(reasons)}"
+    return ModelAnswer(completion=completion, verdict=verdict, note=note, summary=summary, impact=impact, prompt_version=packed.version)
+
+
+def _no_time(tools: Tools, left: timedelta) -> ModelFailed:
+    metrics.count(provider=tools.model.provider, model=tools.model.name, outcome="no_time", seconds=0.0)
+    return ModelFailed(
+        f"{tools.model.title} was not asked: {tools.model.name} reads {tools.pace.prefill:.0f} and writes {tools.pace.decode:.1f} tokens a second "
+        f"here, so that no answer could end within {left.total_seconds():.0f} s",
+        reason="no_time",
     )
-    verdict = read_verdict(completion.text, hypotheses=hypotheses, evidence=evidence, actions=offered)
-    return ModelAnswer(completion=completion, verdict=verdict, note=f"the rules' findings, weighed and worded by {completion.model}")
 
 
 async def _answer_text(state: State, context: Context) -> ModelAnswer:
-    completion = await context.tools.model.complete(
-        system=SYSTEM_PROMPTS.get(state["task_type"], SYSTEM_PROMPTS["general"]),
-        prompt=text_prompt(context.message, context.history),
+    tools = context.tools
+    system = SYSTEM_PROMPTS.get(state["task_type"], SYSTEM_PROMPTS["general"])
+    prompt = text_prompt(context.message, context.history)
+    room = tools.pace.room(estimate_tokens(system, prompt), tools.model_budget.total)
+    if room < _LEAST_TEXT:
+        raise _no_time(tools, tools.model_budget.total)
+    completion = await tools.model.complete(
+        system=system,
+        prompt=prompt,
         schema=None,
-        budget=context.tools.model_budget,
+        budget=replace(tools.model_budget, max_output_tokens=min(tools.model_budget.max_output_tokens, room)),
     )
+    tools.pace.learn(completion)
     if not clean(completion.text).strip():
         raise ModelFailed("The model answered with nothing", reason="invalid")
     return ModelAnswer(completion=completion, verdict=None, note=f"answered by {completion.model}; nothing of it was measured")
 
 
-def _with_model(analysis: Analysis, completion: Completion, verdict: Verdict | None) -> Analysis:
+def _with_model(analysis: Analysis, answer: ModelAnswer) -> Analysis:
+    completion, verdict = answer.completion, answer.verdict
+    if completion is None:
+        return analysis
     tokens = {"input": completion.input_tokens or 0, "output": completion.output_tokens or 0}
     analysis = replace(analysis, author=completion.model, tokens=tokens, model=completion.served)
     if completion.served is not None and completion.served.label:
         analysis = replace(analysis, author_note=f"{analysis.author_note} ({completion.served.label})")
     if verdict is None:
         return replace(analysis, markdown=clean(completion.text, 20_000))
-    chosen = next((item for item in analysis.hypotheses if item.id == verdict.cause), None)
-    if chosen is None:  # the model says that none of them fits: the rules' order stands, and the doubt is shown
-        return replace(
-            analysis,
-            root_cause=f"Unknown. {verdict.summary}",
-            impact=verdict.impact or analysis.impact,
-            confidence=Confidence.LOW,
-            confidence_reason=f"{completion.model} found that the evidence singles out no cause; {analysis.confidence_reason}",
-        )
-    others = tuple(item for item in analysis.hypotheses if item.id != chosen.id)
-    agrees = bool(analysis.hypotheses) and analysis.hypotheses[0].id == chosen.id
-    judgement = f"{completion.model} {'agrees with the rules' if agrees else 'prefers another cause than the rules'}"
+    agreement = agree(verdict, analysis.hypotheses, analysis.confidence)
+    first, rival = agreement.first, agreement.rival
+    check = separating_check(first, rival, EvidenceSet(items=analysis.evidence, gaps=analysis.gaps)) if first and rival else ""
     return replace(
         analysis,
-        root_cause=f"{chosen.cause}. {verdict.summary}" if verdict.summary else chosen.cause,
-        impact=verdict.impact or analysis.impact,
-        hypotheses=(chosen, *others),
-        confidence=analysis.confidence if agrees else Confidence.LOW,
-        confidence_reason=f"{judgement}; {analysis.confidence_reason}",
+        root_cause=_root_cause(analysis, answer, agreement),
+        impact=_shown(answer.impact) or analysis.impact,
+        hypotheses=(first, *(item for item in analysis.hypotheses if item.id != first.id)) if first else analysis.hypotheses,
+        confidence=agreement.confidence,
+        confidence_reason=f"{completion.model} {agreement.words}; {analysis.confidence_reason}",
+        next_check=check or analysis.next_check,
+        prompt_version=answer.prompt_version,
+        missing=verdict.missing,
     )
+
+
+def _root_cause(analysis: Analysis, answer: ModelAnswer, agreement: Agreement) -> str:
+    """The rules' sentence or that of the choice, then what the model says of it where its word counts."""
+    words = _shown(answer.summary) if agreement.counts else ""
+    first, rival = agreement.first, agreement.rival
+    if first is None:
+        said_by_rules = "Unknown."
+    elif rival is not None:
+        said_by_rules = f"Inconclusive. Either {_clause(first)}, or {_clause(rival)}."
+    elif analysis.hypotheses and first.id == analysis.hypotheses[0].id:
+        said_by_rules = analysis.root_cause
+    else:
+        said_by_rules = f"Possibly: {_clause(first)}."
+    return f"{said_by_rules} {words}".strip()
+
+
+def _clause(hypothesis: Hypothesis) -> str:
+    return cited(hypothesis.cause.rstrip(".!?"), hypothesis.supporting)
+
+
+def _shown(grounded: Grounded) -> str:
+    """The sentences that may be shown, each with its evidence. Brackets of the model's own are no citations."""
+    return " ".join(cited(said(item.text, 400), item.evidence_ids[:3]) for item in grounded.sentences)
 
 
 async def _rules_of(tools: Tools, run_id: str) -> Analysis:

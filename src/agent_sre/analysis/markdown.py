@@ -148,6 +148,7 @@ def _analysis_part(analysis: Analysis) -> list[str]:
         lines += [f"**Impact:** {prose(analysis.impact, citing=True)}", ""]
     lines += [f"**Confidence:** {analysis.confidence.value} – {prose(analysis.confidence_reason, citing=True)}", ""]
     lines += [f"**Next best check:** {prose(analysis.next_check, citing=True)}", ""] if analysis.next_check else []
+    lines += [f"**Would help:** {escape(', '.join(analysis.missing))}", ""] if analysis.missing else []
     lines += _bullets("Ruled out", [_ruled_out_item(item) for item in analysis.ruled_out[:_MOST_CAUSES]])
     lines += _bullets("Evidence", [f"[{item.id}] {prose(item.summary)}" for item in _cited_only(analysis)])
     lines += _bullets("Changes", _change_items(analysis))
@@ -339,6 +340,7 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
         "ruled_out": [_hypothesis_json(item) for item in analysis.ruled_out],
         "causal_chain": _texts(analysis.chain),
         "next_check": _text(analysis.next_check),
+        "missing": _texts(analysis.missing),
         "evidence": [evidence_json(item) for item in analysis.evidence],
         "gaps": [gap_json(item) for item in analysis.gaps],
         "confidence": analysis.confidence.value,
@@ -346,6 +348,7 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
         "author": _text(analysis.author),
         "author_note": _text(analysis.author_note),
         "model": None if analysis.model is None else served_json(analysis.model),
+        "prompt_version": _text(analysis.prompt_version),
         "timings": {_text(name): _number(seconds) for name, seconds in analysis.timings.items()},
         "tokens": {_text(name): count for name, count in analysis.tokens.items()},
     }

@@ -155,3 +155,20 @@ def next_check(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis], confiden
     if gap is not None:
         return f"{one_line(gap.query.source, 60)} was not heard ({one_line(gap.detail or gap.reason, 200)}): {one_line(gap.query.purpose, 200)}"
     return first.check
+
+
+def separating_check(first: Hypothesis, rival: Hypothesis, evidence: EvidenceSet) -> str:
+    """The one look that tells two causes apart, as a sentence: a query whose answer speaks for one of them only, and what to look for."""
+    only = [evidence_id for evidence_id in first.supporting if evidence_id not in rival.supporting]
+    other = [evidence_id for evidence_id in rival.supporting if evidence_id not in first.supporting]
+    question = first.check or first.rules_out or rival.check
+    hint = f" {one_line(question, 240)}" if question else ""
+    for ids, hypothesis in ((only, first), (other, rival)):
+        asked = next((item.query for item in evidence.items if item.id in ids and item.query.language), None)
+        if asked is not None:
+            query = one_line(asked.expression, 200).replace("`", "'")
+            return f"Look again at [{asked.id}] `{query}`: it speaks for {hypothesis.id} only.{hint}"
+    for ids, hypothesis in ((only, first), (other, rival)):
+        if ids:
+            return f"Look again at [{ids[0]}]: it speaks for {hypothesis.id} only.{hint}"
+    return f"To tell {first.id} from {rival.id}:{hint}" if hint else ""

@@ -1119,3 +1119,18 @@ async def test_any_bytes_in_place_of_http_give_a_completion_or_a_reason(
     await completes_or_fails(model)
     health = await model.check(timedelta(seconds=5))
     assert health.connected or health.reason in REASONS
+
+
+async def test_the_servers_own_durations_come_with_the_answer() -> None:
+    async with FakeOllama() as fake, model_on(fake) as model:
+        completion = await ask(model)
+    assert (completion.prompt_seconds, completion.output_seconds) == (0.48, 1.0)
+
+
+async def test_what_was_cut_off_comes_with_the_failure_for_whoever_can_use_it() -> None:
+    async with FakeOllama("length") as fake, model_on(fake) as model:
+        failure = await failure_of(model)
+    assert failure.reason == "cut_off"
+    assert failure.partial is not None
+    assert failure.partial.text
+    assert failure.partial.finish_reason == "length"

@@ -22,7 +22,7 @@ from agent_sre.kit.errors import BadSetting
 from fakes.ollama import BEHAVIOURS
 from fakes.openai import EVENTS, FakeOpenAI, delta, event, finished
 
-SHORT = timedelta(milliseconds=200)
+SHORT = timedelta(milliseconds=600)
 BUDGET = Budget(total=timedelta(seconds=5), max_output_tokens=300)
 SCHEMA: dict[str, Any] = {"type": "object", "required": ["b_cause"], "properties": {"b_cause": {"enum": ["H1", "unknown"]}}}
 OF_THIS_WIRE = [name for name in EVENTS if name not in BEHAVIOURS or EVENTS[name] is not BEHAVIOURS[name]]
@@ -101,6 +101,32 @@ async def test_every_fault_has_its_reason(behaviour: str, reason: str) -> None:
     found = await failure(behaviour)
     assert found.reason == reason
     assert "OpenAI-compatible server" in str(found)
+
+
+async def test_a_server_without_a_system_role_gets_it_all_in_one_message_from_then_on() -> None:
+    async with FakeOpenAI("no system role") as fake, model_on(fake, first_token=timedelta(seconds=5)) as model:
+        assert (await ask(model)).text
+        assert (await ask(model)).text
+        assert [[message["role"] for message in request.json["messages"]] for request in fake.chats] == [["system", "user"], ["user"], ["user"]]
+        assert fake.chats[-1].json["messages"][0]["content"] == "You weigh evidence.\n\nE01 the disk is full"
+
+
+async def test_what_was_cut_off_comes_with_the_failure_for_whoever_can_use_it() -> None:
+    partial = (await failure("length")).partial
+    assert partial is not None
+    assert (partial.finish_reason, partial.model) == ("length", "qwen3:4b")
+    assert partial.text
+
+
+async def test_speeds_are_told_by_the_first_token_and_not_at_all_where_nothing_streams() -> None:
+    patient = {"first_token": timedelta(seconds=5), "between_tokens": timedelta(seconds=5)}
+    async with FakeOpenAI("fine") as fake, model_on(fake, **patient) as model:
+        streamed = await ask(model)
+    assert streamed.prompt_seconds is not None
+    assert streamed.output_seconds is not None
+    assert streamed.prompt_seconds + streamed.output_seconds <= streamed.took.total_seconds()
+    async with FakeOpenAI("whole at once") as fake, model_on(fake, **patient) as model:
+        assert (await ask(model)).output_seconds is None
 
 
 async def test_a_prompt_that_was_not_read_whole_is_told_by_the_count() -> None:

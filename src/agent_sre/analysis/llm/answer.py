@@ -38,10 +38,11 @@ _NOTHING_MORE = re.compile(r"\s*")
 class Unusable(Exception):
     """This answer cannot be used. `reason` is one of model.REASONS, `detail` says what is wrong with it, for people."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, partial: Answer | None = None) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.partial = partial  # what came of an answer that was cut off at its limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,8 @@ class Answer:
     finish_reason: str
     input_tokens: int | None
     output_tokens: int | None
+    prompt_seconds: float | None = None
+    output_seconds: float | None = None
 
 
 class LineReader(ABC):
@@ -131,19 +134,21 @@ class AnswerReader(LineReader):
 
     def _finish(self, last: dict[str, Any]) -> Answer:
         finish_reason = last.get("done_reason") or "stop"
-        if finish_reason == "length":
-            raise Unusable("cut_off", f"the answer was cut off after {count_of(last.get('eval_count'))} tokens")
-        if finish_reason != "stop":
+        if finish_reason not in ("stop", "length"):
             raise Unusable("incomplete", f"the answer ended with done_reason {one_line(str(finish_reason), 40)!r}")
-        text = without_thinking(joined(self.pieces)).strip()
-        if not text:
-            raise Unusable("invalid", "the answer is empty")
-        return Answer(
-            text=text,
-            finish_reason="stop",
+        answer = Answer(
+            text=without_thinking(joined(self.pieces)).strip(),
+            finish_reason=finish_reason,
             input_tokens=count_of(last.get("prompt_eval_count")),
             output_tokens=count_of(last.get("eval_count")),
+            prompt_seconds=_seconds_of(last.get("prompt_eval_duration")),
+            output_seconds=_seconds_of(last.get("eval_duration")),
         )
+        if finish_reason == "length":
+            raise Unusable("cut_off", f"the answer was cut off after {answer.output_tokens} tokens", answer)
+        if not answer.text:
+            raise Unusable("invalid", "the answer is empty")
+        return answer
 
 
 def error_text(value: object) -> str:
@@ -237,3 +242,9 @@ def joined(pieces: list[str]) -> str:
 
 def count_of(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _seconds_of(nanoseconds: object) -> float | None:
+    """A duration as the server writes it; None where it is missing, which is how a zero is written."""
+    whole = count_of(nanoseconds)
+    return whole / 1e9 if whole else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from agent_sre.kit.metrics import REGISTRY
 
@@ -31,6 +31,52 @@ WARM_UPS = Counter(
     ["provider", "outcome"],
     registry=REGISTRY,
 )
+SPEED = Gauge(
+    "agent_sre_llm_tokens_per_second",
+    "How fast the model is believed to be, from its server's own durations: prefill (reading the prompt) or decode (writing the answer).",
+    ["phase"],
+    registry=REGISTRY,
+)
+TIERS = Counter(
+    "agent_sre_llm_tiers",
+    "Plans for a call by tier (gpu, apple, cpu); none: nothing could have ended in the time left.",
+    ["tier"],
+    registry=REGISTRY,
+)
+VERDICTS = Counter(
+    "agent_sre_model_verdicts",
+    "Answers to an incident: whole, repaired, cut_off (but usable), again (asked a second time), invalid.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+SENTENCES = Counter(
+    "agent_sre_model_sentences",
+    "Sentences of the model by what became of them: shown or dropped, because its facts do not support it.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+
+
+def show_speed(*, prefill: float, decode: float) -> None:
+    """What is believed now."""
+    SPEED.labels(phase="prefill").set(prefill)
+    SPEED.labels(phase="decode").set(decode)
+
+
+def count_tier(tier: str) -> None:
+    """One more plan of this tier."""
+    TIERS.labels(tier=tier).inc()
+
+
+def count_verdict(outcome: str) -> None:
+    """One more answer to an incident."""
+    VERDICTS.labels(outcome=outcome).inc()
+
+
+def count_sentences(*, shown: int, dropped: int) -> None:
+    """The sentences of one answer."""
+    SENTENCES.labels(outcome="shown").inc(shown)
+    SENTENCES.labels(outcome="dropped").inc(dropped)
 
 
 def count(*, provider: str, model: str, outcome: str, seconds: float) -> None:

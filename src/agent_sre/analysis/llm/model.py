@@ -11,7 +11,14 @@ from agent_sre.kit.errors import AgentSREError
 
 
 class ModelFailed(AgentSREError):
-    """The model gave nothing that can be used. `reason` is one of REASONS; the message contains the provider's name for people who grep."""
+    """The model gave nothing that can be used. `reason` is one of REASONS; the message contains the provider's name for people who grep.
+
+    `partial` is what came of an answer that was cut off at its limit (`cut_off`): whoever asked for fields may find them whole. `pieces` is how many
+    parts of an answer came before it failed, about a token each: a call that timed out with some was slow, one with none may have been loading.
+    """
+
+    partial: Completion | None = None
+    pieces: int = 0
 
 
 REASONS = (
@@ -29,6 +36,7 @@ REASONS = (
     "circuit_open",  # failed so often lately that we did not ask
     "cloud_model",  # a model name that would send the prompt away, and nobody allowed it
     "disabled",  # no model is configured
+    "no_time",  # not asked: as slow as it is, it could not have ended in the time left
 )
 
 
@@ -62,6 +70,8 @@ class Completion:
     output_tokens: int | None
     took: timedelta
     served: ServedModel | None = None  # None: the provider knows no more than the name
+    prompt_seconds: float | None = None  # the server's own: reading the prompt
+    output_seconds: float | None = None  # the server's own: writing the answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +99,7 @@ class LanguageModel(Protocol):
     provider: str  # "ollama"
     title: str  # "Ollama": what messages call it
     name: str  # the configured model
+    num_ctx: int  # the window in tokens, prompt and answer together
 
     async def complete(self, *, system: str, prompt: str, schema: Mapping[str, Any] | None, budget: Budget) -> Completion:
         """One answer to one prompt. With a schema the text is JSON for it (not yet validated), else free text.

@@ -8,9 +8,10 @@ Source: https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -118,14 +119,14 @@ class OpenAIModel(ModelServer):
         super().__init__(settings, clock, url=url, headers=headers)
         self._settings = settings
         self._takes_schema = True  # until the server says that it does not
+        self._takes_system = True  # the same
 
     async def keep_warm(self) -> None:
         """Returns at once: such servers load their model when they start, and keep it."""
 
     def _request(self, system: str, prompt: str, schema: Mapping[str, Any] | None, num_predict: int) -> dict[str, Any]:
-        messages = [{"role": "system", "content": system}] if system else []
         request: dict[str, Any] = {
-            "messages": [*messages, {"role": "user", "content": prompt}],
+            "messages": self._messages(system, prompt),
             "stream": True,
             "stream_options": {"include_usage": True},
             "max_tokens": num_predict,
@@ -136,20 +137,46 @@ class OpenAIModel(ModelServer):
             request["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": dict(schema)}}
         return request
 
+    def _messages(self, system: str, prompt: str) -> list[dict[str, str]]:
+        if not system:
+            return [{"role": "user", "content": prompt}]
+        if not self._takes_system:
+            return [{"role": "user", "content": f"{system}\n\n{prompt}"}]
+        return [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
+
     async def _ask_model(self, call: Call, request: Mapping[str, Any]) -> Answer:
-        try:
-            return await self._ask_twice(call, lambda: self._ask(call, request))
-        except ModelFailed as failure:
-            if "response_format" not in request or failure.reason != "rejected" or not _is_about_the_schema(str(failure)):
-                raise
+        while True:
+            asked = request
+            try:
+                return await self._ask_twice(call, lambda: self._ask(call, asked))  # noqa: B023  (awaited before it changes)
+            except ModelFailed as failure:
+                simpler = self._simpler(request, failure)
+                if simpler is None:
+                    raise
+                request = simpler
+
+    def _simpler(self, request: Mapping[str, Any], failure: ModelFailed) -> Mapping[str, Any] | None:
+        """The request without what the server just refused; None where it refused something else."""
+        if failure.reason not in ("rejected", "server_error"):
+            return None
+        if "response_format" in request and failure.reason == "rejected" and _is_about_the_schema(str(failure)):
             log.info("%s; asking without the schema from now on", failure, extra={"action": "llm_schema_refused"})
             self._takes_schema = False
-        plain = {name: value for name, value in request.items() if name != "response_format"}
-        return await self._ask_twice(call, lambda: self._ask(call, plain))
+            return {name: value for name, value in request.items() if name != "response_format"}
+        messages = request["messages"]
+        if len(messages) > 1 and _is_about_the_system_role(str(failure)):  # templates of gemma refuse the role, with 400 or 500
+            log.info("%s; asking without a system role from now on", failure, extra={"action": "llm_system_refused"})
+            self._takes_system = False
+            return {**request, "messages": self._messages(messages[0]["content"], messages[-1]["content"])}
+        return None
 
     async def _ask(self, call: Call, request: Mapping[str, Any]) -> Answer:
         call.doing = "no token yet"
-        return await self._streamed(call, "/chat/completions", request, EventReader(), self._settings.first_token)
+        answer = await self._streamed(call, "/chat/completions", request, EventReader(), self._settings.first_token)
+        if call.first_token_at is None:  # it did not stream: nobody knows when it had read the prompt
+            return answer
+        ended_at = asyncio.get_running_loop().time()
+        return replace(answer, prompt_seconds=call.first_token_at - call.asked_at, output_seconds=ended_at - call.first_token_at)
 
     async def _health(self) -> ModelHealth:
         listed = await self._get("/models")
@@ -172,6 +199,11 @@ class OpenAIModel(ModelServer):
 def _is_about_the_schema(text: str) -> bool:
     lower = text.casefold()
     return any(word in lower for word in ("response_format", "json_schema", "grammar", "guided", "structured"))
+
+
+def _is_about_the_system_role(text: str) -> bool:
+    lower = text.casefold()
+    return "system role" in lower or "role system" in lower or "system message" in lower or "roles must alternate" in lower
 
 
 def _one_word(key: str) -> str:

@@ -76,16 +76,16 @@ class EventReader(LineReader):
         return self._finished()
 
     def _finished(self) -> Answer:
-        if self._finish_reason == "length":
-            raise Unusable("cut_off", f"the answer was cut off after {count_of(self._usage.get('completion_tokens'))} tokens")
-        if self._finish_reason not in ("stop", "eos"):  # "eos" is llama.cpp's and TGI's word
+        if self._finish_reason not in ("stop", "eos", "length"):  # "eos" is llama.cpp's and TGI's word
             raise Unusable("incomplete", f"the answer ended with finish_reason {one_line(self._finish_reason, 40)!r}")
-        text = without_thinking(joined(self.pieces)).strip()
-        if not text:
-            raise Unusable("invalid", "the answer is empty")
-        return Answer(
-            text=text,
-            finish_reason="stop",
+        answer = Answer(
+            text=without_thinking(joined(self.pieces)).strip(),
+            finish_reason="length" if self._finish_reason == "length" else "stop",
             input_tokens=count_of(self._usage.get("prompt_tokens")),
             output_tokens=count_of(self._usage.get("completion_tokens")),
         )
+        if answer.finish_reason == "length":
+            raise Unusable("cut_off", f"the answer was cut off after {answer.output_tokens} tokens", answer)
+        if not answer.text:
+            raise Unusable("invalid", "the answer is empty")
+        return answer

@@ -102,6 +102,9 @@ class Call:
     doing: str = "waiting for our turn; other calls came first"
     asked: bool = False  # the server has been asked, so the outcome says something about it
     retried: bool = False
+    asked_at: float = 0.0  # on the loop's clock: the last try
+    first_token_at: float | None = None
+    pieces: int = 0  # of the answer, in the last try
 
 
 class ModelServer(ABC):
@@ -116,6 +119,7 @@ class ModelServer(ABC):
         """Opens nothing yet. Raises BadSetting where a number cannot be right."""
         self.url = url
         self.name = settings.model_name
+        self.num_ctx = settings.num_ctx
         self._headers = dict(headers)
         self._calls = settings
         self._clock = clock
@@ -139,24 +143,17 @@ class ModelServer(ABC):
             outcome = "ok"
         except ModelFailed as failure:
             outcome = failure.reason
-            raise self._reported(failure) from failure.__cause__
+            raise self._reported(failure, call) from failure.__cause__
         except TimeoutError as error:
             outcome = "timeout"
-            raise self._reported(self._failure("timeout", f"took longer than {readable(total)} for {call.model} ({call.doing})")) from error
+            late = self._failure("timeout", f"took longer than {readable(total)} for {call.model} ({call.doing})")
+            raise self._reported(late, call) from error
         finally:
             took = timedelta(seconds=self._clock.monotonic() - started)
             self._judge(call, outcome)
             metrics.count(provider=self.provider, model=call.model, outcome=outcome, seconds=took.total_seconds())
         metrics.count_tokens(input_tokens=answer.input_tokens, output_tokens=answer.output_tokens)
-        return Completion(
-            text=answer.text,
-            model=call.model,
-            finish_reason=answer.finish_reason,
-            input_tokens=answer.input_tokens,
-            output_tokens=answer.output_tokens,
-            took=took,
-            served=self._served(call.model),
-        )
+        return _completion(answer, call, took, self._served(call.model))
 
     def available(self) -> bool:
         """False while the circuit is open."""
@@ -262,13 +259,18 @@ class ModelServer(ABC):
     async def _streamed(self, call: Call, path: str, request: Mapping[str, Any], reader: Reader, patience: timedelta) -> Answer:
         """One try: the answer to this request, its first token within `patience`."""
         body = self._json({**request, "model": call.model})
+        call.asked_at, call.first_token_at, call.pieces = asyncio.get_running_loop().time(), None, 0
         try:
             async with asyncio.timeout(patience.total_seconds()) as silence, self._stream("POST", path, body) as response:
                 if response.status_code != 200:
                     raise await self._refusal(response, call.model, request, path)
                 return await self._read(call, response, reader, silence)
         except Unusable as error:
-            raise self._failure(error.reason, f"gave no usable answer with {call.model}: {_without_echo(error.detail, request)}") from error
+            failure = self._failure(error.reason, f"gave no usable answer with {call.model}: {_without_echo(error.detail, request)}")
+            if error.partial is not None:
+                took = asyncio.get_running_loop().time() - call.asked_at
+                failure.partial = _completion(error.partial, call, timedelta(seconds=took), self._served(call.model))
+            raise failure from error
         except TimeoutError as error:
             if reader.objects:
                 silent = readable(self._calls.between_tokens)
@@ -283,6 +285,8 @@ class ModelServer(ABC):
                 return answer
             if reader.objects > objects:  # bytes that make no line are not progress: a server may drip them for ever
                 call.doing = f"{reader.objects} tokens so far"
+                call.first_token_at = call.first_token_at or loop.time()
+                call.pieces = reader.objects
                 silence.reschedule(loop.time() + self._calls.between_tokens.total_seconds())
         return reader.end()
 
@@ -411,10 +415,12 @@ class ModelServer(ABC):
         advice = self.advice.get(reason, "")
         return kind(redact(f"{self.title} at {self.url} {what}. {advice}".rstrip()), reason=reason)
 
-    def _reported(self, failure: ModelFailed) -> ModelFailed:
+    def _reported(self, failure: ModelFailed, call: Call) -> ModelFailed:
         level = logging.INFO if failure.reason == "circuit_open" else logging.WARNING
         log.log(level, "%s", failure, extra={"action": "llm_failed", "gen_ai.provider.name": self.provider, "error.type": failure.reason})
-        return ModelFailed(str(failure), reason=failure.reason)
+        reported = ModelFailed(str(failure), reason=failure.reason)
+        reported.partial, reported.pieces = failure.partial, call.pieces
+        return reported
 
     def _judge(self, call: Call, outcome: str) -> None:
         """What the circuit learns from a call."""
@@ -426,6 +432,20 @@ class ModelServer(ABC):
             self._circuit.left()
         else:
             self._circuit.succeeded()
+
+
+def _completion(answer: Answer, call: Call, took: timedelta, served: ServedModel) -> Completion:
+    return Completion(
+        text=answer.text,
+        model=call.model,
+        finish_reason=answer.finish_reason,
+        input_tokens=answer.input_tokens,
+        output_tokens=answer.output_tokens,
+        took=took,
+        served=served,
+        prompt_seconds=answer.prompt_seconds,
+        output_seconds=answer.output_seconds,
+    )
 
 
 def address(url: str, *, setting: str, example: str) -> tuple[str, dict[str, str]]:
