@@ -1,0 +1,512 @@
+"""Whether one piece of a sentence follows from one unit of the facts. The rules, in words: docs/explanation/grounding.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from agent_sre.analysis.grounding.entities import KINDS, Token, workload_of
+from agent_sre.analysis.grounding.lines import KEYS_OF, FactNumber, Unit, meanings
+from agent_sre.analysis.grounding.numbers import agrees
+from agent_sre.analysis.grounding.vocabulary import (
+    AT,
+    CANNOT,
+    CAUSE,
+    COMPARED,
+    DOWN,
+    HEDGES,
+    HIGHER,
+    HYPOTHETICAL,
+    LOWER,
+    NEGATIONS,
+    NEUTRAL,
+    POSITIVE,
+    SEVERAL,
+    STEADY,
+    UNIVERSAL,
+    UP,
+    WEAK,
+    stem,
+)
+
+_PLACES = frozenset({"namespace", "node", "container", "release"})
+_BACKWARD = frozenset({"before", "until", "till", "by"})
+_ORDERLY = frozenset({"before", "after", "since", "until", "till", "by", "at", "from", "on", "around", "about"})
+_SCOPE_ENDS = frozenset({",", ";", "but", "and", "while", "although", "because"})
+
+
+class Unsupported(Exception):
+    """Why a unit does not support a piece: the token of the reason, what exactly, and how far the check came."""
+
+    def __init__(self, reason: str, what: str, depth: int) -> None:
+        super().__init__(reason, what)
+        self.reason, self.what, self.depth = reason, what, depth
+
+
+@dataclass(slots=True)
+class _Said:
+    """What a piece says of numbers: the token's place and the numbers of the fact that it may be."""
+
+    index: int
+    token: Token
+    facts: list[FactNumber]
+    keyed: bool = False
+
+
+@dataclass(slots=True)
+class _Piece:
+    tokens: Sequence[Token]
+    unit: Unit
+    context: Unit | None
+    said: list[_Said] = field(default_factory=list)
+    anchored: bool = False
+    names: list[str] = field(default_factory=list)
+
+
+def require_support(tokens: Sequence[Token], unit: Unit, *, context: Unit | None, places: Sequence[Unit], subjects: frozenset[str] = frozenset()) -> None:
+    """Raises Unsupported unless everything that the tokens say is said by the unit.
+
+    `context` may lend words where it is about the same object; `places` lend where something is; `subjects` is whom the piece is about where it does
+    not say so itself.
+    """
+    piece = _Piece(tokens, unit, context)
+    _names(piece, places, subjects)
+    _numbers(piece)
+    _quotations(piece)
+    _words(piece)
+    _keys(piece)
+    _sides(piece)
+    if not piece.anchored:
+        raise Unsupported("no_evidence", "nothing that a fact could show", 0)
+
+
+def same_object(name: str, unit: Unit) -> bool:
+    """Whether the unit is about that object: it names it, its workload, or a pod of it."""
+    if name in unit.names:
+        return True
+    base = workload_of(name.rsplit("/", 1)[-1])
+    last = name.rsplit("/", 1)[-1]
+    return bool(base and base in unit.names) or ("/" in name and last in unit.names)
+
+
+def name_in(token: Token, unit: Unit) -> bool:
+    """Whether exactly this name occurs in the unit."""
+    return token.text in unit.names or (not token.hard and "+" in unit.words.get(token.stem, ()))
+
+
+def _names(piece: _Piece, places: Sequence[Unit], subjects: frozenset[str]) -> None:
+    unit, previous = piece.unit, ""
+    own = [token for token in piece.tokens if token.kind == "name"]
+    found: list[Token] = []
+    placed: list[Token] = []
+    for index, token in enumerate(piece.tokens):
+        if token.kind == "name":
+            if name_in(token, unit) or _reason_word(token, unit):
+                found.append(token)
+            elif piece.context is not None and piece.context.subjects and name_in(token, piece.context) and any(same_object(name, unit) for name in piece.context.subjects):
+                placed.append(token)
+            else:
+                placed.append(token)
+                if not any(token.text in place.names and place.names[token.text] & _PLACES for place in places):
+                    raise Unsupported("unsupported_entity", token.raw, 1)
+            _kind_fits(piece, token, previous, index)
+        previous = token.text if token.kind != "mark" else previous
+    for token in placed:
+        linked = any(
+            token.text in place.names and any(other.text in place.names for other in own if other is not token) for place in (*places, *([piece.context] if piece.context else ()))
+        )
+        if not linked or not found:
+            raise Unsupported("unsupported_entity", token.raw, 1)
+    if not found and subjects and not any(same_object(name, unit) for name in subjects):
+        raise Unsupported("other_object", ", ".join(sorted(subjects)), 2)
+    named = {token.text for token in found if not token.stem and token.text in unit.names}
+    if unit.whole and len({_root(name) for name in named if _subject_of(name, unit)}) < 2:
+        raise Unsupported("ambiguous", "one object of a line about several", 2)
+    piece.names = [token.text for token in found]
+    piece.anchored = len(named) > 1
+
+
+def _subject_of(name: str, unit: Unit) -> bool:
+    return name in unit.subjects or any(_root(subject) == name or subject.rsplit("/", 1)[-1] == name for subject in unit.subjects)
+
+
+def _root(name: str) -> str:
+    last = name.rsplit("/", 1)[-1]
+    return workload_of(last) or last
+
+
+def _reason_word(token: Token, unit: Unit) -> bool:
+    return not token.hard and bool(unit.words.get(token.stem, frozenset()) & {"+", "key"})
+
+
+def _kind_fits(piece: _Piece, token: Token, previous: str, index: int) -> None:
+    """`node cart-0` where the facts know a pod of that name contradicts them."""
+    after = piece.tokens[index + 1].text if index + 1 < len(piece.tokens) else ""
+    known = piece.unit.names.get(token.text, frozenset())
+    if not known:
+        return
+    alike = {"pod", "container", "workload", "database", ""}
+    for kind in (KINDS.get(previous, ""), KINDS.get(after, "")):
+        if kind and kind not in known and not (kind in alike and known & alike):
+            raise Unsupported("contradicts", f"{token.raw} is no {kind}", 3)
+
+
+def _numbers(piece: _Piece) -> None:
+    unit = piece.unit
+    for index, token in enumerate(piece.tokens):
+        if token.kind != "number" or token.number is None:
+            continue
+        number = token.number
+        facts = [fact for fact in unit.numbers if agrees(number, fact.number)]
+        if not facts and number.clock and not number.date and unit.at is not None and unit.at.strftime("%H:%M:%S").startswith(number.clock):
+            _time_word(piece, index, frozenset())
+            piece.anchored = True
+            continue
+        if not facts and number.bare:  # "from 0.9 to 1.71Gi": the unit of the next number holds for both
+            facts = [fact for fact in unit.numbers if _borrowed(piece.tokens, index, fact)]
+        if not facts:
+            if number.spelled and number.bare and number.written == 1 and _existential(piece.tokens, index):
+                continue
+            if token.text in ("twice",) and _ratio(piece, index, 2.0):
+                piece.anchored = True
+                continue
+            raise Unsupported("unsupported_number", token.raw, 2)
+        if number.clock:
+            _time_word(piece, index, frozenset().union(*(fact.keys for fact in facts)))
+        piece.said.append(_Said(index, token, facts))
+        piece.anchored = True
+
+
+def _existential(tokens: Sequence[Token], index: int) -> bool:
+    return index + 1 < len(tokens) and tokens[index + 1].text == "of"
+
+
+def _borrowed(tokens: Sequence[Token], index: int, fact: FactNumber) -> bool:
+    number = tokens[index].number
+    for other in tokens[index + 1 : index + 5]:
+        if other.kind == "number" and other.number is not None and other.number.readings and not other.number.bare and number is not None:
+            value, scale = number.readings[0][1], other.number.readings[0][1] / other.number.written if other.number.written else 0.0
+            made = type(number)(((other.number.readings[0][0], value * scale),), digits=number.digits, written=number.written)
+            between = {token.text for token in tokens[index + 1 : index + 5]}
+            return bool(between & {"to", "and", "of", "-"}) and agrees(made, fact.number)
+    return False
+
+
+def _time_word(piece: _Piece, index: int, keys: frozenset[str]) -> None:
+    word = next((token.text for token in reversed(piece.tokens[max(0, index - 2) : index]) if token.text in _ORDERLY), "")
+    if (word in _BACKWARD) != bool(keys & _BACKWARD):
+        raise Unsupported("contradicts", f"{word} {piece.tokens[index].raw}", 4)
+
+
+def _quotations(piece: _Piece) -> None:
+    """What stands in quotation marks must stand in the fact, word by word."""
+    words = [token for token in piece.tokens if token.quoted and token.kind != "mark"]
+    if words and f" {' '.join(token.text for token in words)} " not in f" {piece.unit.plain} ":
+        raise Unsupported("unsupported_claim", " ".join(token.raw for token in words), 3)
+
+
+def _words(piece: _Piece) -> None:
+    unit, tokens = piece.unit, piece.tokens
+    negated = cannot = pending = False
+    blame = False
+    said_fail = any(token.stem == "fail" for token in tokens)
+    if unit.hypothetical and not any(token.text in HYPOTHETICAL for token in tokens):
+        raise Unsupported("contradicts", "the fact tells of what is not so yet", 3)
+    if unit.hedged and not any(token.text in HEDGES for token in tokens):
+        raise Unsupported("contradicts", "the fact is less sure", 3)
+    for index, token in enumerate(tokens):
+        if token.text in _SCOPE_ENDS:
+            if pending:
+                raise Unsupported("contradicts", "a negation of nothing that was measured", 3)
+            negated = cannot = False
+        if token.kind == "name" and negated:
+            pending = False
+            if not (unit.words.get(token.stem, frozenset()) & {"-", "zero"}) and not any(item.kind == "word" and item.stem not in NEUTRAL for item in tokens[index + 1 :]):
+                raise Unsupported("contradicts", f"not {token.raw}", 4)
+        if token.kind != "word" or token.quoted:
+            continue
+        word = token.text
+        if word in NEGATIONS:
+            if negated:
+                raise Unsupported("contradicts", "a double negation", 4)
+            negated, cannot, pending = True, word in CANNOT, True
+            if word in CANNOT and not unit.words.get("cannot", frozenset()) and not unit.words.get("fail", frozenset()) & {"+", "+cannot", "key"}:
+                raise Unsupported("unsupported_claim", word, 3)
+            continue
+        if word in UNIVERSAL:
+            _universal(piece, index)
+        elif word in SEVERAL:
+            least = SEVERAL[word]
+            if least and not ("+" in unit.words.get(token.stem, ()) or any(item.number.bare and item.number.digits == 0 and item.number.readings[0][1] >= least for item in unit.numbers)):
+                raise Unsupported("unsupported_claim", token.raw, 3)
+        elif word in STEADY:
+            if not unit.directions and "+" not in unit.words.get(token.stem, ()):
+                raise Unsupported("unsupported_claim", token.raw, 3)
+        elif word in HYPOTHETICAL:
+            if not unit.hypothetical or not any(token.stem == found for found in unit.words):
+                raise Unsupported("unsupported_claim", token.raw, 3)
+        elif word in HIGHER | LOWER | AT and _compares(piece, index):
+            if negated:
+                raise Unsupported("contradicts", f"not {token.raw}", 4)
+            piece.anchored = True
+        elif token.stem in UP | DOWN:
+            _direction(piece, token, negated)
+            piece.anchored, pending = True, False
+        elif token.stem in CAUSE:
+            blame = True
+        elif token.stem in WEAK:
+            if not (unit.trouble and not negated) and "+" not in unit.words.get(token.stem, ()):
+                raise Unsupported("unsupported_claim", token.raw, 3)
+            piece.anchored = True
+        elif token.stem in NEUTRAL and not (negated and unit.words.get(token.stem)):
+            continue
+        elif word in KINDS and not (negated and token.stem in unit.words):
+            _kind(piece, token)
+        else:
+            _claim(piece, token, index, negated=negated, cannot=cannot, said_fail=said_fail)
+            piece.anchored = True
+            pending = False
+    if pending:
+        raise Unsupported("contradicts", "a negation of nothing that was measured", 3)
+    if blame:
+        _blame(piece)
+
+
+def _universal(piece: _Piece, index: int) -> None:
+    token, unit = piece.tokens[index], piece.unit
+    family = UNIVERSAL[token.text]
+    after = piece.tokens[index + 1] if index + 1 < len(piece.tokens) else None
+    if family == "last" and after is not None and (after.kind == "number" or after.text in ("hour", "minute", "day")):
+        return
+    if family in unit.universals or family == "max" and any("max" in item.keys or token.text in item.keys for item in unit.numbers):
+        return
+    if family == "only" and len([item for item in unit.numbers if item.number.bare]) > 1 and after is not None and after.kind == "number":
+        return
+    if family == "last" and token.stem in unit.words:
+        return
+    raise Unsupported("unsupported_claim", token.raw, 3)
+
+
+def _direction(piece: _Piece, token: Token, negated: bool) -> None:
+    unit = piece.unit
+    wanted = "up" if token.stem in UP else "down"
+    if negated:
+        if "-" in unit.words.get(token.stem, ()):
+            return
+        raise Unsupported("contradicts", f"not {token.raw}", 4)
+    if wanted not in unit.directions:
+        raise Unsupported("contradicts", token.raw, 4)
+    if len(unit.directions) > 1 and "+" not in unit.words.get(token.stem, ()):
+        raise Unsupported("contradicts", token.raw, 4)
+
+
+def _kind(piece: _Piece, token: Token) -> None:
+    kind, unit = KINDS[token.text], piece.unit
+    if kind in unit.kinds or "+" in unit.words.get(token.stem, ()) or kind == "workload" and (unit.subjects or unit.kinds & {"pod"}):
+        return
+    if _context_lends(piece) and piece.context is not None and kind in piece.context.kinds:
+        return
+    if kind == "volume" and token.text == "disk":
+        _claim(piece, token, 0, negated=False, cannot=False, said_fail=False)
+        return
+    raise Unsupported("unsupported_claim", token.raw, 3)
+
+
+def _claim(piece: _Piece, token: Token, index: int, *, negated: bool, cannot: bool, said_fail: bool) -> None:
+    unit = piece.unit
+    found = unit.words.get(token.stem, frozenset())
+    if negated:
+        fine = bool(found & {"-", "zero"}) or (cannot and "+" in found and bool(unit.words.get("fail", frozenset()) & {"+"}))
+        if not fine and _context_lends(piece) and piece.context is not None:
+            fine = "-" in piece.context.words.get(token.stem, ()) and not found
+        if not fine:
+            raise Unsupported("contradicts" if found else "unsupported_claim", f"not {token.raw}", 4 if found else 3)
+        return
+    if "+" in found or said_fail and "+cannot" in found:
+        return
+    if "key" in found and (token.stem not in POSITIVE or any(token.stem in fact.keys for said in piece.said for fact in said.facts)):
+        return
+    if "zero" in found and any(said.token.number is not None and said.token.number.readings and said.token.number.readings[0][1] == 0 for said in piece.said):
+        return
+    if _measured(piece, token):
+        return
+    if not found and _context_lends(piece) and piece.context is not None and "+" in piece.context.words.get(token.stem, ()) and not piece.context.hypothetical:
+        return
+    raise Unsupported("contradicts" if found else "unsupported_claim", token.raw, 4 if found else 3)
+
+
+def _measured(piece: _Piece, token: Token) -> bool:
+    """Words that a number alone may bear out: full, high, slow, doubled, half."""
+    unit = piece.unit
+    if token.stem in ("full", "high", "exhaust"):
+        least = 0.8 if token.stem == "high" else 0.9
+        return _share(unit) >= least or token.stem == "high" and unit.directions == {"up"}
+    if token.stem == "slow":
+        return "latency" in unit.words and (unit.directions == {"up"} or unit.trouble)
+    ratio = {"doubl": 2.0, "tripl": 3.0, "halv": 0.5, "half": 0.5}.get(token.stem)
+    return ratio is not None and _ratio(piece, 0, ratio)
+
+
+def _share(unit: Unit) -> float:
+    percent = [item.number.readings[0][1] for item in unit.numbers if item.number.readings and item.number.readings[0][0] == "%"]
+    now, most = _by_key(unit, "now"), _by_key(unit, "limit")
+    if now is not None and most:
+        return now / most
+    return percent[0] / 100 if len(percent) == 1 and not unit.words.keys() & {"fre", "free", "avail", "error"} else 0.0
+
+
+def _ratio(piece: _Piece, index: int, wanted: float) -> bool:
+    now, before = _by_key(piece.unit, "now"), _by_key(piece.unit, "ago")
+    if now is None or not before:
+        now, before = _by_key(piece.unit, "to"), _by_key(piece.unit, "from")
+    return now is not None and bool(before) and abs(now / before / wanted - 1) <= 0.05 if before else False
+
+
+def _by_key(unit: Unit, key: str) -> float | None:
+    found = [item.number.readings[0][1] for item in unit.numbers if key in item.keys and item.number.readings and not (key != "limit" and "limit" in item.keys) and item.number.readings[0][0] != "s"]
+    found = found or [item.number.readings[0][1] for item in unit.numbers if key in item.keys and item.number.readings and not (key != "limit" and "limit" in item.keys)]
+    return found[0] if found else None
+
+
+def _compares(piece: _Piece, index: int) -> bool:
+    """Whether a word of comparison is borne out by two numbers. False: it compares nothing here and is an ordinary word."""
+    tokens, unit = piece.tokens, piece.unit
+    word = tokens[index].text
+    rest = tokens[index + 1 : index + 8]
+    number = next((said for said in piece.said if index < said.index <= index + 4), None)
+    bound = next((token.text for token in rest if token.text in COMPARED), "")
+    if number is None and not bound:
+        if "+" in unit.words.get(tokens[index].stem, ()):
+            return True
+        raise Unsupported("unsupported_claim", tokens[index].raw, 3)
+    if number is not None and word in ("over", "within", "under") and number.token.number is not None and number.token.number.readings and number.token.number.readings[0][0] == "s" and not bound:
+        raise Unsupported("unsupported_claim", word, 3)
+    left = next((said.facts[0].number.readings[0][1] for said in reversed(piece.said) if said.index < index and said.facts[0].number.readings), None)
+    right = number.facts[0].number.readings[0][1] if number is not None and number.facts[0].number.readings else None
+    if left is None:
+        left = _by_key(unit, "now")
+    if right is None and bound:
+        right = next((value for value in (_by_key(unit, meaning) for meaning in meanings(bound)) if value is not None), None)
+    family = HIGHER if word in HIGHER else LOWER if word in LOWER else AT
+    if left is not None and right is not None and left != right or left is not None and right is not None and family is AT:
+        fine = left > right if family is HIGHER else left < right if family is LOWER else 0.85 * right <= left <= 1.1 * right
+        if fine:
+            return True
+        raise Unsupported("contradicts", tokens[index].raw, 4)
+    said = {stem(item) for item in family} & {found for found, polarities in unit.words.items() if "+" in polarities}
+    against = {stem(item) for item in (LOWER if family is HIGHER else HIGHER)} & unit.words.keys()
+    if said and not (against and family is not AT):
+        return True
+    raise Unsupported("unsupported_claim", tokens[index].raw, 3)
+
+
+def _context_lends(piece: _Piece) -> bool:
+    """Whether the context is about the object that the piece is about, so that its words may be used of it."""
+    context = piece.context
+    if context is None:
+        return False
+    if piece.unit is context:
+        return False
+    about = [name for name in piece.names if piece.unit.names.get(name)] or list(piece.unit.subjects)
+    return not about or not context.subjects or any(same_object(name, context) or name in context.names for name in about)
+
+
+def _blame(piece: _Piece) -> None:
+    context = piece.context
+    if piece.unit.words.keys() & CAUSE and "+" in frozenset().union(*(piece.unit.words[item] for item in piece.unit.words.keys() & CAUSE)):
+        return
+    if context is None or not _context_lends(piece) and piece.unit is not context:
+        raise Unsupported("unsupported_claim", "what is to blame", 3)
+    claims = [token.stem for token in piece.tokens if token.kind == "word" and token.stem not in NEUTRAL | CAUSE and token.text not in KINDS]
+    if not any("+" in context.words.get(claim, ()) for claim in claims):
+        raise Unsupported("unsupported_claim", "what is to blame", 3)
+
+
+def _keys(piece: _Piece) -> None:
+    """The word nearest to a number must not be another number's: `used 2Gi of its 1.71Gi limit` swaps them."""
+    unit = piece.unit
+    vocabulary = frozenset().union(*(item.keys for item in unit.numbers)) if unit.numbers else frozenset()
+    present = frozenset().union(*(meanings(token.text) | KEYS_OF.get(token.text, frozenset()) for token in piece.tokens if token.kind == "word"), frozenset())
+    for said in piece.said:
+        number = said.token.number
+        if number is None or number.clock or number.date:
+            continue
+        for word in _nearest(piece.tokens, said.index):
+            said_as = meanings(word) | KEYS_OF.get(word, frozenset())
+            if not said_as & vocabulary or (stem(word) in NEUTRAL and word not in KEYS_OF):
+                continue
+            fitting = [fact for fact in said.facts if fact.keys & said_as]
+            if not fitting:
+                raise Unsupported("contradicts", f"{said.token.raw} is not {word}", 5)
+            said.facts, said.keyed = fitting, True
+            break
+        if number.bare and not said.keyed and not any(fact.keys & present for fact in said.facts):
+            metric = unit.words.keys() & present
+            if not any(fact.keys & {"now", "ago", "value"} for fact in said.facts) or not metric:
+                raise Unsupported("contradicts", f"what {said.token.raw} counts", 5)
+        _counted(piece, said)
+    for first, second in zip(piece.said, piece.said[1:], strict=False):
+        if second.index - first.index <= 3 and any(token.text == "of" for token in piece.tokens[first.index : second.index]):
+            a, b = first.facts[0].number, second.facts[0].number
+            if a.readings and b.readings and a.readings[0][1] > b.readings[0][1]:
+                raise Unsupported("contradicts", f"{first.token.raw} of {second.token.raw}", 5)
+        if not (first.keyed and second.keyed) and max(fact.at for fact in second.facts) < min(fact.at for fact in first.facts):
+            raise Unsupported("contradicts", f"{first.token.raw} before {second.token.raw}", 5)
+
+
+def _counted(piece: _Piece, said: _Said) -> None:
+    number = said.token.number
+    if number is None or not number.bare or number.digits:
+        return
+    after = [token.text for token in piece.tokens[said.index + 1 : said.index + 4] if token.kind == "word"]
+    if not after or said.index + 1 >= len(piece.tokens) or piece.tokens[said.index + 1].kind != "word":
+        return
+    if after[0] in ("time", "times"):
+        if not any(fact.keys & {"time", "count", "x"} for fact in said.facts) and not said.keyed:
+            raise Unsupported("contradicts", f"{said.token.raw} times", 5)
+        return
+    if stem(after[0]) in NEUTRAL or after[0] in UNIVERSAL or after[0] in HIGHER | LOWER:
+        return
+    if not any(fact.keys & meanings(word) for fact in said.facts for word in after):
+        raise Unsupported("contradicts", f"{said.token.raw} {after[0]}", 5)
+
+
+def _nearest(tokens: Sequence[Token], index: int) -> list[str]:
+    """The words around a number, nearest first, up to the next number or mark on either side."""
+    found: list[tuple[int, str]] = []
+    for step in (-1, 1):
+        position, distance = index + step, 1
+        while 0 <= position < len(tokens) and distance <= 6:
+            token = tokens[position]
+            if token.kind == "number" or token.kind == "mark" and token.text in ",;()":
+                break
+            if token.kind == "word":
+                found.append((distance, token.text))
+                distance += 1
+            position += step
+    return [word for _, word in sorted(found, key=lambda item: item[0])]
+
+
+def _sides(piece: _Piece) -> None:
+    """Two objects in one piece stand as they stand in the fact, or the other way round in the passive voice."""
+    unit = piece.unit
+    places = [(index, token.text) for index, token in enumerate(piece.tokens) if token.kind == "name" and token.text in unit.order and token.text in unit.names]
+    places = [item for item in places if not unit.names[item[1]] & {"namespace"}]
+    passive = any(token.text == "by" for token in piece.tokens)
+    fact_passive = " by " in f" {unit.plain} "
+    for (i, first), (j, second) in zip(places, places[1:], strict=False):
+        if not _alike(unit, first, second) or unit.order[first] == unit.order[second]:
+            continue
+        between = [token for token in piece.tokens[i + 1 : j] if token.kind == "word" and token.stem not in NEUTRAL and token.text not in KINDS]
+        if not between and not any(token.text in ("to", "from", "→", "by", "on", "of", "with", "than") for token in piece.tokens[i + 1 : j]):
+            continue
+        if (unit.order[first] > unit.order[second]) != (passive != fact_passive):
+            raise Unsupported("contradicts", f"{first} and {second} the other way round", 5)
+
+
+def _alike(unit: Unit, first: str, second: str) -> bool:
+    a, b = unit.names[first], unit.names[second]
+    if a & b:
+        return True
+    places = _PLACES - {"release"}
+    return not (a & places) and not (b & places) or not a or not b

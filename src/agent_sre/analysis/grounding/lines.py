@@ -1,0 +1,320 @@
+"""Fact lines, read once: which names, numbers and words each of them holds, and which belong together."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+
+from agent_sre.analysis.fact_line import FactLine
+from agent_sre.analysis.grounding.entities import KINDS, Token, parts_of, tokens_of, words_within, workload_of
+from agent_sre.analysis.grounding.numbers import Number, as_number
+from agent_sre.analysis.grounding.sentences import canonical, without_ids
+from agent_sre.analysis.grounding.vocabulary import (
+    CANNOT,
+    DOWN,
+    FAMILIES,
+    FOLLOWS,
+    HEDGES,
+    HYPOTHETICAL,
+    KNOWN,
+    NEGATIONS,
+    TROUBLE,
+    UNIVERSAL,
+    UP,
+    stem,
+)
+
+_SCOPE_ENDS = frozenset({",", ";", "but", "(", ")", "|", "→", "and", "because", "becauseof", "ledto", "so", "while", "then", "though", "although", "whereas"})
+_EARLIER = frozenset({"ago", "before", "previously", "usual", "normal", "baseline", "from", "was", "old", "earlier", "typical", "average", "normally", "usually", "start"})
+_NOW = frozenset({"now", "current", "currently", "to", "value", "latest", "is", "today", "after"})
+KEYS_OF = {"from": _EARLIER, "was": _EARLIER, "ago": _EARLIER, "earlier": _EARLIER, "previously": _EARLIER, "now": _NOW, "currently": _NOW, "to": _NOW, "current": _NOW}
+"""What a sentence may call the number that a fact has under one of these."""
+
+_SUBJECTS = frozenset({"pod", "workload", "container", "node", "volume", "database", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class FactNumber:
+    """A number of a fact, and the words that say what it is."""
+
+    number: Number
+    keys: frozenset[str]
+    at: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unit:
+    """What is said together: a line, or the part of a line that is about one of its subjects."""
+
+    evidence_id: str
+    at: datetime | None
+    text: str
+    names: dict[str, frozenset[str]]  # each name and the kinds it is known as
+    subjects: frozenset[str]
+    order: dict[str, int]  # where a name stands
+    numbers: tuple[FactNumber, ...]
+    words: dict[str, frozenset[str]]  # stem -> polarities: "+", "-", "key", "zero"
+    words_at: dict[str, tuple[int, ...]]
+    kinds: frozenset[str]
+    directions: frozenset[str]
+    universals: frozenset[str]
+    hypothetical: bool
+    hedged: bool
+    trouble: bool
+    whole: bool  # a whole line with several subjects: only for sentences about more than one
+    plain: str = field(default="")  # case-folded words in order, for quotations
+
+
+def units_of(facts: Sequence[FactLine]) -> tuple[Unit, ...]:
+    """All units of the facts."""
+    return tuple(unit for fact in facts for unit in _units(fact.evidence_id.upper(), fact.text, fact.at))
+
+
+def context_unit(text: str) -> Unit | None:
+    """The context as one unit, or None where there is none."""
+    return _make("", None, text, _tokens(text), whole=False) if text.strip() else None
+
+
+@lru_cache(maxsize=2_000)
+def _units(evidence_id: str, text: str, at: datetime | None) -> tuple[Unit, ...]:
+    tokens = _tokens(text)
+    segments = _segments(tokens)
+    if len(segments) < 2:
+        return (_make(evidence_id, at, text, tokens, whole=False),)
+    parts = tuple(_make(evidence_id, at, text, segment, whole=False) for segment in segments)
+    return (*parts, _make(evidence_id, at, text, tokens, whole=True))
+
+
+@lru_cache(maxsize=2_000)
+def _tokens(text: str) -> tuple[Token, ...]:
+    return tokens_of(without_ids(canonical(text))[0])
+
+
+def _segments(tokens: tuple[Token, ...]) -> list[tuple[Token, ...]]:
+    """The line by its subjects, where it names more than one: each part with what was said before the first name."""
+    pieces: list[list[Token]] = [[]]
+    depth = 0
+    for token in tokens:
+        depth += {"{": 1, "(": 1, "}": -1, ")": -1}.get(token.text, 0) if token.kind == "mark" else 0
+        if depth <= 0 and (token.kind == "mark" and token.text in ",;|" or token.text in ("and", "while", "but", "whereas")):
+            pieces.append([])
+        else:
+            pieces[-1].append(token)
+    named = [(_subjects(piece), piece) for piece in pieces if piece]
+    all_subjects = {name for names, _ in named for name in names}
+    if len({_root(name) for name in all_subjects}) < 2:
+        return []
+    segments: list[list[Token]] = []
+    last: frozenset[str] | None = None
+    preamble: list[Token] = []
+    for names, piece in named:
+        if not names and last is None:
+            preamble += [*piece, _COMMA]
+        elif not names or names == last:
+            segments[-1] += [_COMMA, *piece]
+        else:
+            segments.append([*preamble, *piece])
+            last = names
+    return [tuple(segment) for segment in segments]
+
+
+_COMMA = Token("mark", ",", raw=",")
+
+
+def _root(name: str) -> str:
+    last = name.rsplit("/", 1)[-1]
+    return workload_of(last) or last
+
+
+def _subjects(tokens: Iterable[Token]) -> frozenset[str]:
+    found = set()
+    kind, labelled = "", False
+    for token in tokens:
+        if token.kind == "mark":
+            continue
+        is_name = token.kind == "name" and not words_within(token) and _may_be_subject(token.text)
+        if is_name and kind not in ("namespace", "release", "image", "metric") or kind in _SUBJECTS - {""} and _named(token, labelled):
+            found.add(token.text)
+        kind = KINDS.get(token.text, "")
+        labelled = token.is_key
+    return frozenset(found)
+
+
+def _named(token: Token, labelled: bool) -> bool:
+    """Whether a plain word after a kind is a name: `service checkout`, `namespace="shop"`, but not `pod restarted`."""
+    return token.kind == "word" and token.text not in KINDS and not token.is_key and (labelled or token.stem not in KNOWN)
+
+
+def _may_be_subject(name: str) -> bool:
+    return bool(re.search(r"[a-z]", name)) and not re.fullmatch(r"v?\d[\w.]*|p\d+|\dxx|.*:[\w.]+", name) and "_" not in name
+
+
+def _make(evidence_id: str, at: datetime | None, text: str, tokens: tuple[Token, ...], *, whole: bool) -> Unit:
+    names: defaultdict[str, set[str]] = defaultdict(set)
+    order: dict[str, int] = {}
+    words: defaultdict[str, set[str]] = defaultdict(set)
+    words_at: defaultdict[str, list[int]] = defaultdict(list)
+    kinds: set[str] = set()
+    numbers: list[FactNumber] = []
+    negated, cannot = False, False
+    previous, labelled = "", False
+    for index, token in enumerate(tokens):
+        if token.kind == "mark" and token.text in _SCOPE_ENDS or token.text in _SCOPE_ENDS:
+            negated = cannot = False
+        if token.kind == "number" and token.number is not None:
+            numbers.append(FactNumber(token.number, _keys(tokens, index), index))
+            continue
+        if token.kind == "mark":
+            continue
+        if token.kind == "name" and token.text.endswith("_ago") and (span := as_number(token.text[: -len("_ago")])):
+            numbers.append(FactNumber(span, _EARLIER, index))
+        kind = KINDS.get(previous, "")
+        if token.kind == "name" or kind and _named(token, labelled):
+            for part, known in parts_of(token.text):
+                names[part] |= {item for item in (known, kind if part == token.text else "") if item}
+                order.setdefault(part, index)
+                base = workload_of(part) if known != "release" and kind not in ("node", "namespace") else ""
+                if base and part == token.text.rsplit("/", 1)[-1]:
+                    kinds |= {"pod", "container", "workload"}
+                    names[part].add("pod") if not kind else None
+                    names[base].add("workload")
+                    order.setdefault(base, index)
+            kinds |= {item for part, _ in parts_of(token.text) for item in names[part]}
+        said = (token.text,) if token.kind == "word" else words_within(token)
+        if token.kind == "name" and not said and token.stem:
+            said = (token.text,)
+        for word in said:
+            if word in NEGATIONS:
+                negated, cannot = True, word in CANNOT
+                for meaning in meanings(word):
+                    words[meaning].add("+")
+                continue
+            if word in KINDS:
+                kinds.add(KINDS[word])
+            polarities = {"-", "+cannot"} if cannot else {"-"} if negated else {"+"}
+            if token.is_key and not negated:
+                polarities = {"zero" if _zero_after(tokens, index) else "key"}
+            for meaning in meanings(word):
+                words[meaning] |= polarities
+                words_at[meaning].append(index)
+        previous, labelled = token.text, token.is_key
+    _settle_gauge(tokens, words)
+    flat = {stem: frozenset(found) for stem, found in words.items()}
+    raw = {token.text for token in tokens if token.kind == "word"}
+    return Unit(
+        evidence_id=evidence_id,
+        at=at,
+        text=text,
+        names={name: frozenset(found) for name, found in names.items()},
+        subjects=_subjects(tokens),
+        order=order,
+        numbers=tuple(numbers),
+        words=flat,
+        words_at={stem: tuple(found) for stem, found in words_at.items()},
+        kinds=frozenset(kinds),
+        directions=_directions(flat, numbers),
+        universals=frozenset(UNIVERSAL[word] for word in raw if word in UNIVERSAL),
+        hypothetical=bool(raw & HYPOTHETICAL),
+        hedged=bool(raw & HEDGES),
+        trouble=any(flat[word] & {"+", "+cannot", "key"} for word in flat.keys() & TROUBLE) or bool(raw & NEGATIONS),
+        whole=whole,
+        plain=" ".join(token.text for token in tokens if token.kind != "mark"),
+    )
+
+
+@lru_cache(maxsize=5_000)
+def meanings(word: str) -> frozenset[str]:
+    """The stems of what a word says and of what follows from it."""
+    own = stem(word)
+    found = {own, *FOLLOWS.get(own, ())}
+    for family in FAMILIES:
+        if own in family:
+            found |= family
+    return frozenset(found)
+
+
+def _zero_after(tokens: tuple[Token, ...], index: int) -> bool:
+    if index + 2 >= len(tokens):
+        return False
+    after = tokens[index + 2]
+    if after.kind == "number" and after.number is not None:
+        return bool(after.number.readings) and after.number.readings[0][1] == 0
+    return after.text in ("false", "none", "no", "unknown")
+
+
+def _settle_gauge(tokens: tuple[Token, ...], words: dict[str, set[str]]) -> None:
+    """A metric that is 0 now asserts nothing of what its name says; `up` at 0 says the opposite."""
+    for index, token in enumerate(tokens):
+        if token.is_key and token.text in ("now", "value", "current") and _zero_after(tokens, index):
+            for stem_of, found in words.items():
+                if stem_of not in ("now", "value", "current") and "+" in found:
+                    found.discard("+")
+                    found.add("zero")
+            if any(item.text == "up" for item in tokens[:index]):
+                for word in ("down", "unreachabl", "fail"):
+                    words.setdefault(word, set()).add("+")
+    if any(token.text == "up" and token.is_key and _zero_after(tokens, index) for index, token in enumerate(tokens)):
+        words.setdefault("down", set()).add("+")
+
+
+def _keys(tokens: tuple[Token, ...], index: int) -> frozenset[str]:
+    """The words that say what the number is: the key before `=`, or the words around it up to the next number or mark."""
+    keys: set[str] = set()
+    if index >= 2 and tokens[index - 1].text in ("=", "~", ":") and tokens[index - 2].kind in ("word", "name"):
+        found = tokens[index - 2]
+        keys |= set(words_within(found) or re.split(r"[_-]", found.text))
+        return _keyed(keys)
+    first_after = index + 1 < len(tokens) and tokens[index + 1].text in ("=",)
+    for step in (-1, 1):
+        taken = 0
+        position = index + step
+        while 0 <= position < len(tokens) and taken < (5 if step < 0 else 4) and not first_after:
+            token = tokens[position]
+            if token.kind == "number" or token.kind == "mark" and token.text in ",;|()→=":
+                break
+            if token.kind == "word":
+                if token.is_key:
+                    break
+                keys.add(token.text)
+                taken += 1
+            elif token.kind == "name" and words_within(token):
+                keys |= set(words_within(token))
+            position += step
+    arrow_before = index and tokens[index - 1].text == "→"
+    arrow_after = index + 1 < len(tokens) and tokens[index + 1].text == "→"
+    keys |= {"to"} if arrow_before else set()
+    keys |= {"from"} if arrow_after else set()
+    return _keyed(keys)
+
+
+def _keyed(words: set[str]) -> frozenset[str]:
+    found: set[str] = set()
+    for word in words:
+        if word and not word[0].isdigit():
+            found |= meanings(word)
+            found |= KEYS_OF.get(word, frozenset())
+    if words & _EARLIER:
+        found |= _EARLIER
+    if words & _NOW - {"is"}:
+        found |= _NOW
+    return frozenset(found)
+
+
+def _directions(words: dict[str, frozenset[str]], numbers: Sequence[FactNumber]) -> frozenset[str]:
+    found = {name for name, stems in (("up", UP), ("down", DOWN)) for word in stems if "+" in words.get(word, ())}
+    for item in numbers:
+        if item.keys & {"slope", "trend", "chang"} and item.number.readings:
+            value = item.number.readings[0][1]
+            found |= {"up"} if value > 0 else {"down"} if value < 0 else set()
+    now = [item for item in numbers if item.keys & {"now", "to"} and not item.keys & {"ago", "limit"} and item.number.readings]
+    before = [item for item in numbers if item.keys & {"ago", "from"} and not item.keys & {"limit"} and item.number.readings]
+    for new in now:
+        for old in before:
+            if new is not old and new.number.readings[0][0] == old.number.readings[0][0]:
+                a, b = new.number.readings[0][1], old.number.readings[0][1]
+                found |= {"up"} if a > b * 1.01 else {"down"} if a < b * 0.99 else set()
+    return frozenset(found)
