@@ -184,7 +184,7 @@ WORLDS: tuple[World, ...] = (
         "claim not bound",
         "Alert KubePodNotScheduled about pod data/redis-2. The claim of the pod is not bound.",
         """
-        E01|09:15|pod data/redis-2: Pending, unschedulable: pod has unbound immediate PersistentVolumeClaims
+        E01|09:15|pod data/redis-2 with claim redis-data-redis-2: Pending, unschedulable: pod has unbound immediate PersistentVolumeClaims
         E02|09:15|PVC data/redis-data-redis-2: Pending, storageclass "fast-ssd" not found
         """,
         """

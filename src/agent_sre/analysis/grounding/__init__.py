@@ -22,11 +22,11 @@ from dataclasses import dataclass
 
 from agent_sre.analysis.fact_line import FactLine
 from agent_sre.analysis.grounding.check import Unsupported
+from agent_sre.analysis.grounding.entities import tokens_of
 from agent_sre.analysis.grounding.lines import context_unit, units_of
 from agent_sre.analysis.grounding.order import Facts, evidence_for
 from agent_sre.analysis.grounding.sentences import bad_form, canonical, hidden, split, without_ids
 from agent_sre.analysis.grounding.talk import not_a_statement
-from agent_sre.analysis.grounding.entities import tokens_of
 
 __all__ = ["DroppedSentence", "Grounded", "GroundedSentence", "ground"]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agent_sre.analysis.grounding.entities import KINDS, Token, workload_of
-from agent_sre.analysis.grounding.lines import KEYS_OF, FactNumber, Unit, meanings
+from agent_sre.analysis.grounding.entities import KINDS, Token, words_within, workload_of
+from agent_sre.analysis.grounding.lines import KEYS_OF, FactNumber, Unit, around, meanings
 from agent_sre.analysis.grounding.numbers import agrees
 from agent_sre.analysis.grounding.vocabulary import (
     AT,
@@ -14,9 +15,11 @@ from agent_sre.analysis.grounding.vocabulary import (
     CAUSE,
     COMPARED,
     DOWN,
+    FUNCTION_WORDS,
     HEDGES,
     HIGHER,
     HYPOTHETICAL,
+    KNOWN,
     LOWER,
     NEGATIONS,
     NEUTRAL,
@@ -29,10 +32,15 @@ from agent_sre.analysis.grounding.vocabulary import (
     stem,
 )
 
+_GAUGES = frozenset({"now", "value", "ago", "limit"})
+_TIMES = frozenset({"time", "count", "x"})
 _PLACES = frozenset({"namespace", "node", "container", "release"})
 _BACKWARD = frozenset({"before", "until", "till", "by"})
 _ORDERLY = frozenset({"before", "after", "since", "until", "till", "by", "at", "from", "on", "around", "about"})
 _SCOPE_ENDS = frozenset({",", ";", "but", "and", "while", "although", "because"})
+
+
+_FAILS = frozenset(stem(word) for word in ("fail", "forbidden", "denied", "refused", "rejected", "impossible"))
 
 
 class Unsupported(Exception):
@@ -63,7 +71,9 @@ class _Piece:
     names: list[str] = field(default_factory=list)
 
 
-def require_support(tokens: Sequence[Token], unit: Unit, *, context: Unit | None, places: Sequence[Unit], subjects: frozenset[str] = frozenset()) -> None:
+def require_support(
+    tokens: Sequence[Token], unit: Unit, *, context: Unit | None, places: Sequence[Unit], subjects: frozenset[str] = frozenset()
+) -> None:
     """Raises Unsupported unless everything that the tokens say is said by the unit.
 
     `context` may lend words where it is about the same object; `places` lend where something is; `subjects` is whom the piece is about where it does
@@ -103,7 +113,12 @@ def _names(piece: _Piece, places: Sequence[Unit], subjects: frozenset[str]) -> N
         if token.kind == "name":
             if name_in(token, unit) or _reason_word(token, unit):
                 found.append(token)
-            elif piece.context is not None and piece.context.subjects and name_in(token, piece.context) and any(same_object(name, unit) for name in piece.context.subjects):
+            elif (
+                piece.context is not None
+                and piece.context.subjects
+                and name_in(token, piece.context)
+                and any(same_object(name, unit) for name in piece.context.subjects)
+            ):
                 placed.append(token)
             else:
                 placed.append(token)
@@ -113,7 +128,8 @@ def _names(piece: _Piece, places: Sequence[Unit], subjects: frozenset[str]) -> N
         previous = token.text if token.kind != "mark" else previous
     for token in placed:
         linked = any(
-            token.text in place.names and any(other.text in place.names for other in own if other is not token) for place in (*places, *([piece.context] if piece.context else ()))
+            token.text in place.names and any(other.text in place.names for other in own if other is not token)
+            for place in (*places, *([piece.context] if piece.context else ()))
         )
         if not linked or not found:
             raise Unsupported("unsupported_entity", token.raw, 1)
@@ -123,7 +139,7 @@ def _names(piece: _Piece, places: Sequence[Unit], subjects: frozenset[str]) -> N
     if unit.whole and len({_root(name) for name in named if _subject_of(name, unit)}) < 2:
         raise Unsupported("ambiguous", "one object of a line about several", 2)
     piece.names = [token.text for token in found]
-    piece.anchored = len(named) > 1
+    piece.anchored = len(named) > 1 or any(words_within(token) and "_" not in token.raw for token in found)
 
 
 def _subject_of(name: str, unit: Unit) -> bool:
@@ -159,7 +175,7 @@ def _numbers(piece: _Piece) -> None:
         number = token.number
         facts = [fact for fact in unit.numbers if agrees(number, fact.number)]
         if not facts and number.clock and not number.date and unit.at is not None and unit.at.strftime("%H:%M:%S").startswith(number.clock):
-            _time_word(piece, index, frozenset())
+            _time_word(piece, index, backward=False)
             piece.anchored = True
             continue
         if not facts and number.bare:  # "from 0.9 to 1.71Gi": the unit of the next number holds for both
@@ -172,7 +188,7 @@ def _numbers(piece: _Piece) -> None:
                 continue
             raise Unsupported("unsupported_number", token.raw, 2)
         if number.clock:
-            _time_word(piece, index, frozenset().union(*(fact.keys for fact in facts)))
+            _time_word(piece, index, backward=any(fact.preposition in _BACKWARD for fact in facts))
         piece.said.append(_Said(index, token, facts))
         piece.anchored = True
 
@@ -192,9 +208,9 @@ def _borrowed(tokens: Sequence[Token], index: int, fact: FactNumber) -> bool:
     return False
 
 
-def _time_word(piece: _Piece, index: int, keys: frozenset[str]) -> None:
+def _time_word(piece: _Piece, index: int, *, backward: bool) -> None:
     word = next((token.text for token in reversed(piece.tokens[max(0, index - 2) : index]) if token.text in _ORDERLY), "")
-    if (word in _BACKWARD) != bool(keys & _BACKWARD):
+    if (word in _BACKWARD) != backward:
         raise Unsupported("contradicts", f"{word} {piece.tokens[index].raw}", 4)
 
 
@@ -209,7 +225,7 @@ def _words(piece: _Piece) -> None:
     unit, tokens = piece.unit, piece.tokens
     negated = cannot = pending = False
     blame = False
-    said_fail = any(token.stem == "fail" for token in tokens)
+    said_fail = any(token.stem in _FAILS for token in tokens)
     if unit.hypothetical and not any(token.text in HYPOTHETICAL for token in tokens):
         raise Unsupported("contradicts", "the fact tells of what is not so yet", 3)
     if unit.hedged and not any(token.text in HEDGES for token in tokens):
@@ -219,25 +235,24 @@ def _words(piece: _Piece) -> None:
             if pending:
                 raise Unsupported("contradicts", "a negation of nothing that was measured", 3)
             negated = cannot = False
-        if token.kind == "name" and negated:
-            pending = False
-            if not (unit.words.get(token.stem, frozenset()) & {"-", "zero"}) and not any(item.kind == "word" and item.stem not in NEUTRAL for item in tokens[index + 1 :]):
-                raise Unsupported("contradicts", f"not {token.raw}", 4)
         if token.kind != "word" or token.quoted:
             continue
         word = token.text
         if word in NEGATIONS:
             if negated:
                 raise Unsupported("contradicts", "a double negation", 4)
-            negated, cannot, pending = True, word in CANNOT, True
-            if word in CANNOT and not unit.words.get("cannot", frozenset()) and not unit.words.get("fail", frozenset()) & {"+", "+cannot", "key"}:
+            if word in UNIVERSAL and UNIVERSAL[word] not in unit.universals:
                 raise Unsupported("unsupported_claim", word, 3)
+            negated, cannot, pending = True, word in CANNOT, True
             continue
         if word in UNIVERSAL:
             _universal(piece, index)
         elif word in SEVERAL:
             least = SEVERAL[word]
-            if least and not ("+" in unit.words.get(token.stem, ()) or any(item.number.bare and item.number.digits == 0 and item.number.readings[0][1] >= least for item in unit.numbers)):
+            if least and not (
+                "+" in unit.words.get(token.stem, ())
+                or any(item.number.bare and item.number.digits == 0 and item.number.readings[0][1] >= least for item in unit.numbers)
+            ):
                 raise Unsupported("unsupported_claim", token.raw, 3)
         elif word in STEADY:
             if not unit.directions and "+" not in unit.words.get(token.stem, ()):
@@ -245,6 +260,8 @@ def _words(piece: _Piece) -> None:
         elif word in HYPOTHETICAL:
             if not unit.hypothetical or not any(token.stem == found for found in unit.words):
                 raise Unsupported("unsupported_claim", token.raw, 3)
+        elif (word in ("within", "over") and _span(piece, index)) or (token.stem == "start" and unit.at is not None and not negated):
+            continue
         elif word in HIGHER | LOWER | AT and _compares(piece, index):
             if negated:
                 raise Unsupported("contradicts", f"not {token.raw}", 4)
@@ -258,12 +275,14 @@ def _words(piece: _Piece) -> None:
             if not (unit.trouble and not negated) and "+" not in unit.words.get(token.stem, ()):
                 raise Unsupported("unsupported_claim", token.raw, 3)
             piece.anchored = True
-        elif token.stem in NEUTRAL and not (negated and unit.words.get(token.stem)):
+        elif token.stem in NEUTRAL:
             continue
-        elif word in KINDS and not (negated and token.stem in unit.words):
+        elif word in KINDS and not (pending and token.stem in unit.words):
             _kind(piece, token)
+        elif negated and not pending:  # what is denied has been named; the rest only has to be told of
+            _claim(piece, token, negated=False, cannot=cannot, said_fail=True)
         else:
-            _claim(piece, token, index, negated=negated, cannot=cannot, said_fail=said_fail)
+            _claim(piece, token, negated=negated, cannot=cannot, said_fail=said_fail)
             piece.anchored = True
             pending = False
     if pending:
@@ -272,19 +291,47 @@ def _words(piece: _Piece) -> None:
         _blame(piece)
 
 
+def _span(piece: _Piece, index: int) -> bool:
+    """`within an hour`: a span of time that the fact has."""
+    return any(
+        index < said.index <= index + 3
+        and any("span" in fact.keys or (said.token.number.readings[0][0] == "s" and "span" in fact.keys) for fact in said.facts)
+        for said in piece.said
+        if said.token.number and said.token.number.readings
+    )
+
+
 def _universal(piece: _Piece, index: int) -> None:
     token, unit = piece.tokens[index], piece.unit
     family = UNIVERSAL[token.text]
     after = piece.tokens[index + 1] if index + 1 < len(piece.tokens) else None
     if family == "last" and after is not None and (after.kind == "number" or after.text in ("hour", "minute", "day")):
         return
-    if family in unit.universals or family == "max" and any("max" in item.keys or token.text in item.keys for item in unit.numbers):
+    if family in unit.universals or (family == "max" and any("max" in item.keys or token.text in item.keys for item in unit.numbers)):
         return
-    if family == "only" and len([item for item in unit.numbers if item.number.bare]) > 1 and after is not None and after.kind == "number":
+    if family == "all" and _all_of(unit):
+        return
+    if family == "only" and any(said.index == index + 1 and _part_of_more(unit, fact) for said in piece.said for fact in said.facts):
         return
     if family == "last" and token.stem in unit.words:
         return
     raise Unsupported("unsupported_claim", token.raw, 3)
+
+
+def _part_of_more(unit: Unit, fact: FactNumber) -> bool:
+    """Whether the number is the first of a share like 1/3."""
+    after = [item for item in unit.numbers if 0 < item.at - fact.at <= 2 and item.number.bare and fact.number.bare]
+    return bool(after) and fact.number.readings[0][1] < after[0].number.readings[0][1]
+
+
+def _all_of(unit: Unit) -> bool:
+    """Whether every share in the fact is whole: 3/3."""
+    shares = [
+        (first, second)
+        for first, second in zip(unit.numbers, unit.numbers[1:], strict=False)
+        if second.at - first.at <= 2 and first.number.bare and second.number.bare
+    ]
+    return bool(shares) and all(first.number.readings == second.number.readings for first, second in shares)
 
 
 def _direction(piece: _Piece, token: Token, negated: bool) -> None:
@@ -302,17 +349,28 @@ def _direction(piece: _Piece, token: Token, negated: bool) -> None:
 
 def _kind(piece: _Piece, token: Token) -> None:
     kind, unit = KINDS[token.text], piece.unit
-    if kind in unit.kinds or "+" in unit.words.get(token.stem, ()) or kind == "workload" and (unit.subjects or unit.kinds & {"pod"}):
+    if token.text.endswith("s") and token.text[:-1] in KINDS and not _several(unit, token.text):
+        raise Unsupported("unsupported_claim", token.raw, 3)
+    if kind in unit.kinds or "+" in unit.words.get(token.stem, ()) or (kind == "workload" and (unit.subjects or unit.kinds & {"pod"})):
         return
     if _context_lends(piece) and piece.context is not None and kind in piece.context.kinds:
         return
     if kind == "volume" and token.text == "disk":
-        _claim(piece, token, 0, negated=False, cannot=False, said_fail=False)
+        _claim(piece, token, negated=False, cannot=False, said_fail=False)
         return
     raise Unsupported("unsupported_claim", token.raw, 3)
 
 
-def _claim(piece: _Piece, token: Token, index: int, *, negated: bool, cannot: bool, said_fail: bool) -> None:
+def _several(unit: Unit, word: str) -> bool:
+    """Whether the fact tells of more than one: it says so, or counts."""
+    return (
+        f" {word} " in f" {unit.plain} "
+        or len(unit.subjects) > 1
+        or any(item.number.bare and not item.number.digits and item.number.readings[0][1] != 1 for item in unit.numbers)
+    )
+
+
+def _claim(piece: _Piece, token: Token, *, negated: bool, cannot: bool, said_fail: bool) -> None:
     unit = piece.unit
     found = unit.words.get(token.stem, frozenset())
     if negated:
@@ -322,15 +380,23 @@ def _claim(piece: _Piece, token: Token, index: int, *, negated: bool, cannot: bo
         if not fine:
             raise Unsupported("contradicts" if found else "unsupported_claim", f"not {token.raw}", 4 if found else 3)
         return
-    if "+" in found or said_fail and "+cannot" in found:
+    if "+" in found or (said_fail and "+cannot" in found):
         return
     if "key" in found and (token.stem not in POSITIVE or any(token.stem in fact.keys for said in piece.said for fact in said.facts)):
         return
-    if "zero" in found and any(said.token.number is not None and said.token.number.readings and said.token.number.readings[0][1] == 0 for said in piece.said):
+    if "zero" in found and any(
+        said.token.number is not None and said.token.number.readings and said.token.number.readings[0][1] == 0 for said in piece.said
+    ):
         return
     if _measured(piece, token):
         return
-    if not found and _context_lends(piece) and piece.context is not None and "+" in piece.context.words.get(token.stem, ()) and not piece.context.hypothetical:
+    if (
+        not found
+        and _context_lends(piece)
+        and piece.context is not None
+        and "+" in piece.context.words.get(token.stem, ())
+        and not piece.context.hypothetical
+    ):
         return
     raise Unsupported("contradicts" if found else "unsupported_claim", token.raw, 4 if found else 3)
 
@@ -340,7 +406,7 @@ def _measured(piece: _Piece, token: Token) -> bool:
     unit = piece.unit
     if token.stem in ("full", "high", "exhaust"):
         least = 0.8 if token.stem == "high" else 0.9
-        return _share(unit) >= least or token.stem == "high" and unit.directions == {"up"}
+        return _share(unit) >= least or (token.stem == "high" and unit.directions == {"up"})
     if token.stem == "slow":
         return "latency" in unit.words and (unit.directions == {"up"} or unit.trouble)
     ratio = {"doubl": 2.0, "tripl": 3.0, "halv": 0.5, "half": 0.5}.get(token.stem)
@@ -363,8 +429,16 @@ def _ratio(piece: _Piece, index: int, wanted: float) -> bool:
 
 
 def _by_key(unit: Unit, key: str) -> float | None:
-    found = [item.number.readings[0][1] for item in unit.numbers if key in item.keys and item.number.readings and not (key != "limit" and "limit" in item.keys) and item.number.readings[0][0] != "s"]
-    found = found or [item.number.readings[0][1] for item in unit.numbers if key in item.keys and item.number.readings and not (key != "limit" and "limit" in item.keys)]
+    found = [
+        item.number.readings[0][1]
+        for item in unit.numbers
+        if key in item.keys and item.number.readings and not (key != "limit" and "limit" in item.keys) and item.number.readings[0][0] != "s"
+    ]
+    found = found or [
+        item.number.readings[0][1]
+        for item in unit.numbers
+        if key in item.keys and item.number.readings and not (key != "limit" and "limit" in item.keys)
+    ]
     return found[0] if found else None
 
 
@@ -379,16 +453,24 @@ def _compares(piece: _Piece, index: int) -> bool:
         if "+" in unit.words.get(tokens[index].stem, ()):
             return True
         raise Unsupported("unsupported_claim", tokens[index].raw, 3)
-    if number is not None and word in ("over", "within", "under") and number.token.number is not None and number.token.number.readings and number.token.number.readings[0][0] == "s" and not bound:
+    if (
+        number is not None
+        and word in ("over", "within", "under")
+        and number.token.number is not None
+        and number.token.number.readings
+        and number.token.number.readings[0][0] == "s"
+        and not bound
+    ):
         raise Unsupported("unsupported_claim", word, 3)
     left = next((said.facts[0].number.readings[0][1] for said in reversed(piece.said) if said.index < index and said.facts[0].number.readings), None)
     right = number.facts[0].number.readings[0][1] if number is not None and number.facts[0].number.readings else None
-    if left is None:
+    bounds = number is not None and any(fact.keys & {meaning for item in COMPARED for meaning in meanings(item)} for fact in number.facts)
+    if left is None and (bounds or bound):
         left = _by_key(unit, "now")
     if right is None and bound:
         right = next((value for value in (_by_key(unit, meaning) for meaning in meanings(bound)) if value is not None), None)
     family = HIGHER if word in HIGHER else LOWER if word in LOWER else AT
-    if left is not None and right is not None and left != right or left is not None and right is not None and family is AT:
+    if (left is not None and right is not None and left != right) or (left is not None and right is not None and family is AT):
         fine = left > right if family is HIGHER else left < right if family is LOWER else 0.85 * right <= left <= 1.1 * right
         if fine:
             return True
@@ -415,7 +497,7 @@ def _blame(piece: _Piece) -> None:
     context = piece.context
     if piece.unit.words.keys() & CAUSE and "+" in frozenset().union(*(piece.unit.words[item] for item in piece.unit.words.keys() & CAUSE)):
         return
-    if context is None or not _context_lends(piece) and piece.unit is not context:
+    if context is None or (not _context_lends(piece) and piece.unit is not context):
         raise Unsupported("unsupported_claim", "what is to blame", 3)
     claims = [token.stem for token in piece.tokens if token.kind == "word" and token.stem not in NEUTRAL | CAUSE and token.text not in KINDS]
     if not any("+" in context.words.get(claim, ()) for claim in claims):
@@ -426,23 +508,24 @@ def _keys(piece: _Piece) -> None:
     """The word nearest to a number must not be another number's: `used 2Gi of its 1.71Gi limit` swaps them."""
     unit = piece.unit
     vocabulary = frozenset().union(*(item.keys for item in unit.numbers)) if unit.numbers else frozenset()
-    present = frozenset().union(*(meanings(token.text) | KEYS_OF.get(token.text, frozenset()) for token in piece.tokens if token.kind == "word"), frozenset())
+    present = frozenset().union(
+        *(meanings(token.text) | KEYS_OF.get(token.text, frozenset()) for token in piece.tokens if token.kind == "word"), frozenset()
+    )
     for said in piece.said:
         number = said.token.number
         if number is None or number.clock or number.date:
             continue
-        for word in _nearest(piece.tokens, said.index):
+        for _, word, _ in around(piece.tokens, said.index, 6):
             said_as = meanings(word) | KEYS_OF.get(word, frozenset())
             if not said_as & vocabulary or (stem(word) in NEUTRAL and word not in KEYS_OF):
                 continue
-            fitting = [fact for fact in said.facts if fact.keys & said_as]
+            fitting = [fact for fact in said.facts if fact.keys & said_as or fact.keys <= _TIMES]
             if not fitting:
                 raise Unsupported("contradicts", f"{said.token.raw} is not {word}", 5)
             said.facts, said.keyed = fitting, True
             break
         if number.bare and not said.keyed and not any(fact.keys & present for fact in said.facts):
-            metric = unit.words.keys() & present
-            if not any(fact.keys & {"now", "ago", "value"} for fact in said.facts) or not metric:
+            if not any(fact.keys & _GAUGES for fact in said.facts) or not unit.words.keys() & present:
                 raise Unsupported("contradicts", f"what {said.token.raw} counts", 5)
         _counted(piece, said)
     for first, second in zip(piece.said, piece.said[1:], strict=False):
@@ -450,12 +533,21 @@ def _keys(piece: _Piece) -> None:
             a, b = first.facts[0].number, second.facts[0].number
             if a.readings and b.readings and a.readings[0][1] > b.readings[0][1]:
                 raise Unsupported("contradicts", f"{first.token.raw} of {second.token.raw}", 5)
-        if not (first.keyed and second.keyed) and max(fact.at for fact in second.facts) < min(fact.at for fact in first.facts):
+        if (
+            not (first.keyed and second.keyed)
+            and _same_dimension(first, second)
+            and max(fact.at for fact in second.facts) < min(fact.at for fact in first.facts)
+        ):
             raise Unsupported("contradicts", f"{first.token.raw} before {second.token.raw}", 5)
 
 
+def _same_dimension(first: _Said, second: _Said) -> bool:
+    a, b = first.facts[0].number.readings, second.facts[0].number.readings
+    return bool(a) and bool(b) and a[0][0] == b[0][0]
+
+
 def _counted(piece: _Piece, said: _Said) -> None:
-    number = said.token.number
+    number, unit = said.token.number, piece.unit
     if number is None or not number.bare or number.digits:
         return
     after = [token.text for token in piece.tokens[said.index + 1 : said.index + 4] if token.kind == "word"]
@@ -465,48 +557,50 @@ def _counted(piece: _Piece, said: _Said) -> None:
         if not any(fact.keys & {"time", "count", "x"} for fact in said.facts) and not said.keyed:
             raise Unsupported("contradicts", f"{said.token.raw} times", 5)
         return
-    if stem(after[0]) in NEUTRAL or after[0] in UNIVERSAL or after[0] in HIGHER | LOWER:
+    if after[0] in FUNCTION_WORDS | HIGHER | LOWER or after[0] in UNIVERSAL or after[0] in KEYS_OF:
         return
-    if not any(fact.keys & meanings(word) for fact in said.facts for word in after):
-        raise Unsupported("contradicts", f"{said.token.raw} {after[0]}", 5)
-
-
-def _nearest(tokens: Sequence[Token], index: int) -> list[str]:
-    """The words around a number, nearest first, up to the next number or mark on either side."""
-    found: list[tuple[int, str]] = []
-    for step in (-1, 1):
-        position, distance = index + step, 1
-        while 0 <= position < len(tokens) and distance <= 6:
-            token = tokens[position]
-            if token.kind == "number" or token.kind == "mark" and token.text in ",;()":
-                break
-            if token.kind == "word":
-                found.append((distance, token.text))
-                distance += 1
-            position += step
-    return [word for _, word in sorted(found, key=lambda item: item[0])]
+    keys = frozenset().union(*(fact.keys | (unit.metric if fact.keys & _GAUGES else frozenset()) for fact in said.facts))
+    for word in after:
+        if keys & meanings(word):
+            return
+        if word in FUNCTION_WORDS or "+" not in unit.words.get(stem(word), ()):
+            break
+    raise Unsupported("contradicts", f"{said.token.raw} {after[0]}", 5)
 
 
 def _sides(piece: _Piece) -> None:
     """Two objects in one piece stand as they stand in the fact, or the other way round in the passive voice."""
     unit = piece.unit
-    places = [(index, token.text) for index, token in enumerate(piece.tokens) if token.kind == "name" and token.text in unit.order and token.text in unit.names]
-    places = [item for item in places if not unit.names[item[1]] & {"namespace"}]
+    places = [(index, token.text) for index, token in enumerate(piece.tokens) if _stands(token, unit)]
     passive = any(token.text == "by" for token in piece.tokens)
     fact_passive = " by " in f" {unit.plain} "
     for (i, first), (j, second) in zip(places, places[1:], strict=False):
-        if not _alike(unit, first, second) or unit.order[first] == unit.order[second]:
+        a, b = _place(unit, first), _place(unit, second)
+        if not _alike(unit, first, second) or a == b:
             continue
         between = [token for token in piece.tokens[i + 1 : j] if token.kind == "word" and token.stem not in NEUTRAL and token.text not in KINDS]
-        if not between and not any(token.text in ("to", "from", "→", "by", "on", "of", "with", "than") for token in piece.tokens[i + 1 : j]):
+        if not between and not any(token.text in ("to", "from", "→", "by", "than") for token in piece.tokens[i + 1 : j]):
             continue
-        if (unit.order[first] > unit.order[second]) != (passive != fact_passive):
+        if (a > b) != (passive != fact_passive):
             raise Unsupported("contradicts", f"{first} and {second} the other way round", 5)
 
 
+def _stands(token: Token, unit: Unit) -> bool:
+    """Whether the token may be someone who does something or to whom it is done: a name, or a word that only the facts know."""
+    if token.quoted or token.kind not in ("name", "word") or words_within(token):
+        return False
+    if token.text in unit.names:
+        return not unit.names[token.text] & {"namespace", "metric"} and not re.match(r"p\d", token.text)
+    return token.stem not in KNOWN and token.text not in KINDS and token.stem in unit.words_at
+
+
+def _place(unit: Unit, name: str) -> int:
+    return unit.order[name] if name in unit.order else unit.words_at[stem(name)][0]
+
+
 def _alike(unit: Unit, first: str, second: str) -> bool:
-    a, b = unit.names[first], unit.names[second]
+    a, b = unit.names.get(first, frozenset()), unit.names.get(second, frozenset())
     if a & b:
         return True
     places = _PLACES - {"release"}
-    return not (a & places) and not (b & places) or not a or not b
+    return (not (a & places) and not (b & places)) or not a or not b

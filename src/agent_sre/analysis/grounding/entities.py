@@ -84,6 +84,8 @@ def _trimmed(chunk: str) -> list[str]:
     """The chunk without sentence marks at its ends; a colon or full stop after it stays as a mark, because it ends a scope."""
     if chunk in ("->", "=>"):
         return ["→"]
+    if chunk == ":":
+        return [":"]
     bare = chunk.strip(".:…*_~") if not re.fullmatch(r"[~]?\.\d+\w*|~\d.*", chunk) else chunk.rstrip(".:…")
     if not bare:
         return [","] if chunk.strip("*_~") else []
@@ -91,7 +93,9 @@ def _trimmed(chunk: str) -> list[str]:
         return [","]
     if bare in ("&", "+", "/"):
         return ["and"] if bare == "&" else [","]
-    return [bare, ","] if chunk.rstrip("*_~").endswith((":", ".", "…")) else [bare]
+    if chunk.endswith(":"):
+        return [bare, ":"]
+    return [bare, ","] if chunk.rstrip("*_~").endswith((".", "…")) else [bare]
 
 
 def _token(raw: list[str], index: int, is_key: bool) -> tuple[list[Token], int]:
@@ -108,14 +112,14 @@ def _token(raw: list[str], index: int, is_key: bool) -> tuple[list[Token], int]:
         words = [word.lower() for word in raw[index : index + 5]]
         if found := spelled(words):
             number, taken = found
-        elif words[0] in ("a", "an", "per", "each") and len(words) > 1 and words[0] != "per" and with_unit(_ONE, words[1]) and words[1] not in _NOT_SPANS:
+        elif words[0] in ("a", "an", "last", "past", "one") and len(words) > 1 and with_unit(_ONE, words[1]) and words[1] not in _NOT_SPANS:
             number = _ONE
     if number is None:
         return _names(chunk, is_key), 1
     after = raw[index + taken] if index + taken < len(raw) else ""
     if number.bare and month_of(after) and index + taken < len(raw):
         return [Token("name", f"{chunk} {after}".lower(), hard=True, raw=chunk)], taken + 1
-    if number.bare and len(after) > 1 or number.bare and after in ("s", "m", "h", "d", "B", "k", "K", "M", "G"):
+    if (number.bare and len(after) > 1) or (number.bare and after in ("s", "m", "h", "d", "B", "k", "K", "M", "G")):
         if number.written == 0.5 and after in ("a", "an"):
             taken, after = taken + 1, raw[index + taken + 1] if index + taken + 1 < len(raw) else ""
         unit = with_unit(number, after)
@@ -123,7 +127,12 @@ def _token(raw: list[str], index: int, is_key: bool) -> tuple[list[Token], int]:
             number, taken = unit, taken + 1
         elif after.lower() in ("of",) and number.spelled and number.written == 1:
             pass
-    if index + taken + 1 < len(raw) and raw[index + taken].lower() in ("per", "a", "an", "each", "every") and not number.clock:
+    if (
+        index + taken + 1 < len(raw)
+        and raw[index + taken].lower() in ("per", "a", "an", "each", "every")
+        and not number.clock
+        and "".join(raw[index + taken + 2 : index + taken + 3]).lower() not in ("ago", "earlier", "before", "later", "after")
+    ):
         rate = with_rate(number, raw[index + taken + 1].lower()) if number.readings else None
         if rate is not None:
             number, taken = rate, taken + 2
@@ -135,7 +144,7 @@ def _token(raw: list[str], index: int, is_key: bool) -> tuple[list[Token], int]:
 
 
 _ONE = Number((("", 1.0),), spelled=True, written=1.0)
-_NOT_SPANS = frozenset("s m h d b k g c x core min millicore max second percent percentage".split())
+_NOT_SPANS = frozenset(["s", "m", "h", "d", "b", "k", "g", "c", "x", "core", "min", "millicore", "max", "second", "percent", "percentage"])
 
 
 def _ordinal(raw: list[str], index: int) -> bool:
@@ -163,7 +172,7 @@ def _names(chunk: str, is_key: bool) -> list[Token]:
 def words_within(token: Token) -> tuple[str, ...]:
     """The words that a machine's name is made of: metrics (`a_b_total`) and reasons (`CrashLoopBackOff`). Names of objects are no words."""
     raw = token.raw
-    if token.kind != "name" or re.search(r"[-/.:@]|\d", raw.replace("_", "")) and not (token.is_key and "_" in raw):
+    if token.kind != "name" or (re.search(r"[-/.:@]|\d", raw.replace("_", "")) and not (token.is_key and "_" in raw)):
         return ()
     if "_" in raw or raw.isalpha():
         text = " ".join(piece for part in raw.split("_") for piece in _CAMEL.findall(part))
@@ -188,8 +197,10 @@ def parts_of(name: str) -> tuple[tuple[str, str], ...]:
     if ":" in last and not re.fullmatch(r"[\d.]+:\d+", last):
         base, _, tag = last.partition(":")
         found += [(base, ""), (tag, "release")]
-    if ":" in last and re.fullmatch(r"[\w.-]+:\d+", last):
-        found.append((last.partition(":")[0], ""))
+    if "/" not in name and (host := re.fullmatch(r"([\w.-]+):\d+", last)):
+        found.append((host.group(1), ""))
+    if "/" not in name and (service := re.fullmatch(r"([a-z][a-z0-9-]*)\.(?:[a-z0-9-]+(?::\d+)|[a-z0-9-]+\.svc(?:[.:][\w.:-]*)?)", name)):
+        found.append((service.group(1), "workload"))
     return tuple((part, kind) for part, kind in found if part)
 
 

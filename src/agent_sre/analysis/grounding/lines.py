@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 
@@ -15,9 +15,12 @@ from agent_sre.analysis.grounding.numbers import Number, as_number
 from agent_sre.analysis.grounding.sentences import canonical, without_ids
 from agent_sre.analysis.grounding.vocabulary import (
     CANNOT,
+    COUNTED_BY,
+    DENIES,
     DOWN,
     FAMILIES,
     FOLLOWS,
+    FORWARD,
     HEDGES,
     HYPOTHETICAL,
     KNOWN,
@@ -28,10 +31,40 @@ from agent_sre.analysis.grounding.vocabulary import (
     stem,
 )
 
-_SCOPE_ENDS = frozenset({",", ";", "but", "(", ")", "|", "→", "and", "because", "becauseof", "ledto", "so", "while", "then", "though", "although", "whereas"})
-_EARLIER = frozenset({"ago", "before", "previously", "usual", "normal", "baseline", "from", "was", "old", "earlier", "typical", "average", "normally", "usually", "start"})
+_SCOPE_ENDS = frozenset(
+    {",", ";", ":", "but", "(", ")", "|", "→", "and", "because", "becauseof", "ledto", "so", "while", "then", "though", "although", "whereas"}
+)
+_EARLIER = frozenset(
+    {
+        "ago",
+        "before",
+        "previously",
+        "usual",
+        "normal",
+        "baseline",
+        "from",
+        "was",
+        "old",
+        "earlier",
+        "typical",
+        "average",
+        "normally",
+        "usually",
+        "start",
+    }
+)
 _NOW = frozenset({"now", "current", "currently", "to", "value", "latest", "is", "today", "after"})
-KEYS_OF = {"from": _EARLIER, "was": _EARLIER, "ago": _EARLIER, "earlier": _EARLIER, "previously": _EARLIER, "now": _NOW, "currently": _NOW, "to": _NOW, "current": _NOW}
+KEYS_OF = {
+    "from": _EARLIER,
+    "was": _EARLIER,
+    "ago": _EARLIER,
+    "earlier": _EARLIER,
+    "previously": _EARLIER,
+    "now": _NOW,
+    "currently": _NOW,
+    "to": _NOW,
+    "current": _NOW,
+}
 """What a sentence may call the number that a fact has under one of these."""
 
 _SUBJECTS = frozenset({"pod", "workload", "container", "node", "volume", "database", ""})
@@ -44,6 +77,7 @@ class FactNumber:
     number: Number
     keys: frozenset[str]
     at: int
+    preposition: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +96,8 @@ class Unit:
     kinds: frozenset[str]
     directions: frozenset[str]
     universals: frozenset[str]
+    metric: frozenset[str]  # what the names of its metrics say
+    colons: tuple[int, ...]
     hypothetical: bool
     hedged: bool
     trouble: bool
@@ -100,7 +136,7 @@ def _segments(tokens: tuple[Token, ...]) -> list[tuple[Token, ...]]:
     depth = 0
     for token in tokens:
         depth += {"{": 1, "(": 1, "}": -1, ")": -1}.get(token.text, 0) if token.kind == "mark" else 0
-        if depth <= 0 and (token.kind == "mark" and token.text in ",;|" or token.text in ("and", "while", "but", "whereas")):
+        if depth <= 0 and ((token.kind == "mark" and token.text in ",;|") or token.text in ("and", "while", "but", "whereas")):
             pieces.append([])
         else:
             pieces[-1].append(token)
@@ -137,7 +173,9 @@ def _subjects(tokens: Iterable[Token]) -> frozenset[str]:
         if token.kind == "mark":
             continue
         is_name = token.kind == "name" and not words_within(token) and _may_be_subject(token.text)
-        if is_name and kind not in ("namespace", "release", "image", "metric") or kind in _SUBJECTS - {""} and _named(token, labelled):
+        if token.quoted:
+            continue
+        if (is_name and kind not in ("namespace", "release", "image", "metric")) or (kind in _SUBJECTS - {""} and _named(token, labelled)):
             found.add(token.text)
         kind = KINDS.get(token.text, "")
         labelled = token.is_key
@@ -163,17 +201,17 @@ def _make(evidence_id: str, at: datetime | None, text: str, tokens: tuple[Token,
     negated, cannot = False, False
     previous, labelled = "", False
     for index, token in enumerate(tokens):
-        if token.kind == "mark" and token.text in _SCOPE_ENDS or token.text in _SCOPE_ENDS:
+        if (token.kind == "mark" and token.text in _SCOPE_ENDS) or token.text in _SCOPE_ENDS:
             negated = cannot = False
         if token.kind == "number" and token.number is not None:
-            numbers.append(FactNumber(token.number, _keys(tokens, index), index))
+            numbers.append(FactNumber(token.number, _keys(tokens, index), index, tokens[index - 1].text if index else ""))
             continue
         if token.kind == "mark":
             continue
         if token.kind == "name" and token.text.endswith("_ago") and (span := as_number(token.text[: -len("_ago")])):
-            numbers.append(FactNumber(span, _EARLIER, index))
+            numbers.append(FactNumber(span, frozenset({"span", "ago", "within", "last"}), index))
         kind = KINDS.get(previous, "")
-        if token.kind == "name" or kind and _named(token, labelled):
+        if token.kind == "name" or (kind and _named(token, labelled)):
             for part, known in parts_of(token.text):
                 names[part] |= {item for item in (known, kind if part == token.text else "") if item}
                 order.setdefault(part, index)
@@ -201,10 +239,19 @@ def _make(evidence_id: str, at: datetime | None, text: str, tokens: tuple[Token,
             for meaning in meanings(word):
                 words[meaning] |= polarities
                 words_at[meaning].append(index)
+            if token.is_key and word in COUNTED_BY:
+                words["replic"].add("+")
+            if polarities == {"+"} and _fails_here(tokens, index):
+                words[stem(word)] ^= {"+", "+fail"}
+            if "+" in polarities:
+                for denied in DENIES.get(stem(word), ()):
+                    words[denied].add("-")
         previous, labelled = token.text, token.is_key
     _settle_gauge(tokens, words)
+    _settle_none(tokens, words)
     flat = {stem: frozenset(found) for stem, found in words.items()}
     raw = {token.text for token in tokens if token.kind == "word"}
+    plain = {token.text for token in tokens if token.kind == "word" and not token.quoted}
     return Unit(
         evidence_id=evidence_id,
         at=at,
@@ -212,14 +259,16 @@ def _make(evidence_id: str, at: datetime | None, text: str, tokens: tuple[Token,
         names={name: frozenset(found) for name, found in names.items()},
         subjects=_subjects(tokens),
         order=order,
-        numbers=tuple(numbers),
+        numbers=tuple(_with_now(numbers)),
         words=flat,
         words_at={stem: tuple(found) for stem, found in words_at.items()},
         kinds=frozenset(kinds),
-        directions=_directions(flat, numbers),
+        directions=_directions(flat, _with_now(numbers)),
         universals=frozenset(UNIVERSAL[word] for word in raw if word in UNIVERSAL),
-        hypothetical=bool(raw & HYPOTHETICAL),
-        hedged=bool(raw & HEDGES),
+        metric=frozenset(meaning for token in tokens if "_" in token.raw for word in words_within(token) for meaning in meanings(word)),
+        colons=tuple(index for index, token in enumerate(tokens) if token.text in (":", "becauseof", "because") and not token.quoted),
+        hypothetical=bool(plain & HYPOTHETICAL),
+        hedged=bool(plain & HEDGES),
         trouble=any(flat[word] & {"+", "+cannot", "key"} for word in flat.keys() & TROUBLE) or bool(raw & NEGATIONS),
         whole=whole,
         plain=" ".join(token.text for token in tokens if token.kind != "mark"),
@@ -261,34 +310,83 @@ def _settle_gauge(tokens: tuple[Token, ...], words: dict[str, set[str]]) -> None
         words.setdefault("down", set()).add("+")
 
 
+def _fails_here(tokens: tuple[Token, ...], index: int) -> bool:
+    """Whether what the word names failed: `image pull failed`, `ImagePullBackOff`."""
+    return False
+
+
+def _settle_none(tokens: tuple[Token, ...], words: dict[str, set[str]]) -> None:
+    """`errors of blog: none` denies the errors."""
+    for index, token in enumerate(tokens):
+        if token.text == "none" and index and tokens[index - 1].text in (":", "="):
+            for before in tokens[:index]:
+                for meaning in meanings(before.text) if before.kind == "word" else ():
+                    words[meaning].discard("+")
+                    words[meaning].add("-")
+
+
 def _keys(tokens: tuple[Token, ...], index: int) -> frozenset[str]:
     """The words that say what the number is: the key before `=`, or the words around it up to the next number or mark."""
     keys: set[str] = set()
-    if index >= 2 and tokens[index - 1].text in ("=", "~", ":") and tokens[index - 2].kind in ("word", "name"):
-        found = tokens[index - 2]
+    while (
+        index + 1 < len(tokens)
+        and tokens[index + 1].kind == "number"
+        and tokens[index + 1].number is not None
+        and tokens[index + 1].number.bare
+        and tokens[index].number.bare
+    ):
+        index += 1  # 0/6 nodes: what is said of the second is said of both
+    first = (
+        index - 1
+        if index and tokens[index - 1].kind == "number" and tokens[index - 1].number is not None and tokens[index - 1].number.bare
+        else index
+    )
+    if first >= 2 and tokens[first - 1].text == "=" and tokens[first - 2].kind in ("word", "name"):
+        found = tokens[first - 2]
         keys |= set(words_within(found) or re.split(r"[_-]", found.text))
         return _keyed(keys)
-    first_after = index + 1 < len(tokens) and tokens[index + 1].text in ("=",)
-    for step in (-1, 1):
-        taken = 0
-        position = index + step
-        while 0 <= position < len(tokens) and taken < (5 if step < 0 else 4) and not first_after:
-            token = tokens[position]
-            if token.kind == "number" or token.kind == "mark" and token.text in ",;|()→=":
-                break
-            if token.kind == "word":
-                if token.is_key:
-                    break
-                keys.add(token.text)
-                taken += 1
-            elif token.kind == "name" and words_within(token):
-                keys |= set(words_within(token))
-            position += step
+    for _, word, step in around(tokens, index, 5):
+        if step > 0 or word not in KINDS:
+            keys.add(word)
     arrow_before = index and tokens[index - 1].text == "→"
     arrow_after = index + 1 < len(tokens) and tokens[index + 1].text == "→"
     keys |= {"to"} if arrow_before else set()
     keys |= {"from"} if arrow_after else set()
     return _keyed(keys)
+
+
+def around(tokens: Sequence[Token], index: int, most: int) -> list[tuple[int, str, int]]:
+    """The words around a number with their distance, nearest first: up to a mark, and each only where no other number is nearer."""
+    found: list[tuple[int, str, int]] = []
+    for step in (-1, 1):
+        seen: list[str] = []
+        position = index + step
+        stopped = False
+        while 0 <= position < len(tokens) and len(seen) < 2 * most:
+            token = tokens[position]
+            if token.kind == "number":
+                stopped = True
+                break
+            if token.kind == "mark" and token.text in ",;|()→=":
+                break
+            if token.is_key:
+                break
+            seen += (
+                [token.text]
+                if token.kind == "word"
+                else list(words_within(token)) or ([token.text] if token.text[:1] == "p" else [])
+                if token.kind == "name"
+                else []
+            )
+            position += step
+        for distance, word in enumerate(seen, 1):
+            theirs = len(seen) - distance + 1
+            if distance > most or (stopped and (theirs < distance or (theirs == distance and step > 0 and word in FORWARD))):
+                break
+            if step > 0 and word in FORWARD:
+                continue
+            found.append((distance, word, step))
+    return sorted(found, key=lambda item: item[0])
 
 
 def _keyed(words: set[str]) -> frozenset[str]:
@@ -297,11 +395,32 @@ def _keyed(words: set[str]) -> frozenset[str]:
         if word and not word[0].isdigit():
             found |= meanings(word)
             found |= KEYS_OF.get(word, frozenset())
+    if words & COUNTED_BY:
+        found |= {"replic", "pod"}
     if words & _EARLIER:
         found |= _EARLIER
     if words & _NOW - {"is"}:
         found |= _NOW
     return frozenset(found)
+
+
+def _with_now(numbers: Sequence[FactNumber]) -> list[FactNumber]:
+    """`used 47.5Gi of 50Gi, 24h_ago=38Gi`: the first number is today's where no other says so."""
+    now = any(item.keys & {"now", "to"} for item in numbers)
+    before = [item for item in numbers if item.keys & {"ago", "from"} and "span" not in item.keys]
+    made = list(numbers)
+    for index, item in enumerate(numbers):
+        if (
+            not now
+            and before
+            and item not in before
+            and item.number.readings
+            and not item.keys & {"span", "limit", "of", "max"}
+            and item.number.readings[0][0] == before[0].number.readings[0][0]
+        ):
+            made[index] = replace(item, keys=item.keys | _NOW)
+            break
+    return made
 
 
 def _directions(words: dict[str, frozenset[str]], numbers: Sequence[FactNumber]) -> frozenset[str]:
@@ -311,7 +430,7 @@ def _directions(words: dict[str, frozenset[str]], numbers: Sequence[FactNumber])
             value = item.number.readings[0][1]
             found |= {"up"} if value > 0 else {"down"} if value < 0 else set()
     now = [item for item in numbers if item.keys & {"now", "to"} and not item.keys & {"ago", "limit"} and item.number.readings]
-    before = [item for item in numbers if item.keys & {"ago", "from"} and not item.keys & {"limit"} and item.number.readings]
+    before = [item for item in numbers if item.keys & {"ago", "from"} and not item.keys & {"limit", "span"} and item.number.readings]
     for new in now:
         for old in before:
             if new is not old and new.number.readings[0][0] == old.number.readings[0][0]:

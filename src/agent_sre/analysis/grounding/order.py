@@ -13,14 +13,17 @@ from agent_sre.analysis.grounding.vocabulary import NEUTRAL, stem
 _EFFECT_FIRST = frozenset({"because", "becauseof", "after", "since", "following"})
 _CAUSE_FIRST = frozenset({"ledto", "so", "therefore", "thus", "hence", "consequently", "before", "then", "subsequently", "making"})
 _TEMPORAL = frozenset({"after", "before", "since", "following"})
-_JOINTS = frozenset({"and", "while", "but", "whereas", "which", "with", "when", "as", "where", "that", "although", "though", "who", "whose", ",", ";", "(", ")"})
+_JOINTS = frozenset(
+    {"and", "while", "but", "whereas", "which", "with", "when", "as", "where", "that", "although", "though", "who", "whose", ",", ";", ":", "(", ")"}
+)
 _PRONOUNS = frozenset({"it", "its", "this", "these", "they", "their", "itself"})
 _MAX_PIECES = 6
 
 _RANKS = (
     "rollout deploy deployment rollback config configmap version revision upgrade quota image certificate expire expired scale secret",
     "memory limit disk full nospace exhausted cpu throttle throttled leak network dns nxdomain refused pressure filesystem space connection quorum lookup volume",
-    "oom kill killed evicted terminated exit probe panic",
+    "oom",
+    "kill killed evicted terminated exit probe panic",
     "crashloop crash restart backoff pending ready available schedulable start",
     "error latency 5xx slow timeout fail request unreachable",
 )
@@ -89,7 +92,7 @@ def _with_names(tokens: Sequence[Token], facts: Facts) -> tuple[Token, ...]:
     made = []
     for token in tokens:
         if token.kind == "word" and token.text in facts.names and not token.quoted and token.stem not in NEUTRAL and token.stem not in _RANK:
-            token = Token("name", token.text, "", raw=token.raw, hard=True)
+            token = Token("name", token.text, token.stem, raw=token.raw)
         made.append(token)
     return tuple(made)
 
@@ -152,12 +155,16 @@ def _joins(tokens: Sequence[Token], index: int) -> bool:
     after = tokens[index + 1 :]
     if token.text in _TEMPORAL:
         # "after 10:02", "5 minutes before": a time, not an event
-        return bool(after) and after[0].kind != "number" and any(item.kind == "name" or item.kind == "word" and item.stem not in NEUTRAL for item in after[:6])
+        return (
+            bool(after)
+            and after[0].kind != "number"
+            and any(item.kind == "name" or (item.kind == "word" and item.stem not in NEUTRAL) for item in after[:6])
+        )
     return True
 
 
 def _says(tokens: Sequence[Token]) -> bool:
-    return any(token.kind in ("name", "number") or token.kind == "word" and token.stem not in NEUTRAL for token in tokens)
+    return any(token.kind in ("name", "number") or (token.kind == "word" and token.stem not in NEUTRAL) for token in tokens)
 
 
 def _pieces(tokens: Sequence[Token]) -> list[tuple[Token, ...]]:
@@ -227,7 +234,12 @@ def _subject_names(tokens: Sequence[Token], units: Sequence[Unit]) -> frozenset[
             continue
         for unit in units:
             kinds = unit.names.get(token.text)
-            if kinds is not None and not kinds & {"namespace", "release", "image", "metric"} and name_in(token, unit) and any(_root(token.text) == _root(name) for name in unit.subjects):
+            if (
+                kinds is not None
+                and not kinds & {"namespace", "release", "image", "metric"}
+                and name_in(token, unit)
+                and any(_root(token.text) == _root(name) for name in unit.subjects)
+            ):
                 found.add(token.text)
     return frozenset(found)
 
@@ -245,14 +257,15 @@ def _tells_order(tokens: Sequence[Token], unit: Unit) -> bool:
 
 def _require_order(cause: Sequence[_Shown], effect: Sequence[_Shown], facts: Facts, word: str) -> None:
     causes, effects = [item.unit for item in cause], [item.unit for item in effect]
-    _require_link(cause, effect, facts)
+    if word not in _TEMPORAL | {"then", "subsequently"}:
+        _require_link(cause, effect, facts)
     if any(a is b for a in causes for b in effects) and _same_order(cause, effect):
         return
     starts, follows = [unit.at for unit in causes if unit.at], [unit.at for unit in effects if unit.at]
     if starts and follows and len(starts) == len(causes) and len(follows) == len(effects):
         if min(starts) < min(follows):
             return
-        if min(starts) > min(follows):
+        if min(starts) > min(follows) or word in _TEMPORAL:
             raise Unsupported("causality", "the cause came later", 5)
     before, after = _rank(cause), _rank(effect)
     if before is None or after is None or before >= after:
@@ -268,16 +281,23 @@ def _rank(shown: Sequence[_Shown]) -> int | None:
 def _same_order(cause: Sequence[_Shown], effect: Sequence[_Shown]) -> bool:
     """Within one line that has its own `because`, `after` or `→`: the words of the cause stand where the line has them."""
     unit = cause[0].unit
-    joint = next((word for word in ("becauseof", "because", "after", "ledto", "so", "then") if word in unit.words_at), "")
-    if not joint:
-        return False
-    at = unit.words_at[joint][0]
-    effect_first = joint in _EFFECT_FIRST
+    joints = [(at, True) for at in unit.colons] + [
+        (at, word == "after") for word in ("after", "ledto", "so", "then") for at in unit.words_at.get(word, ())
+    ]
+    return any(_parted(cause, effect, unit, at, effect_first) for at, effect_first in joints)
+
+
+def _parted(cause: Sequence[_Shown], effect: Sequence[_Shown], unit: Unit, at: int, effect_first: bool) -> bool:
     sides = []
-    for shown in (cause, effect):
-        places = [place for item in shown for token in item.tokens if token.kind == "word" and token.stem not in NEUTRAL for place in unit.words_at.get(token.stem, ())[:1]]
-        sides.append([place > at for place in places])
-    return bool(sides[0]) and bool(sides[1]) and all(item == effect_first for item in sides[0]) and all(item != effect_first for item in sides[1])
+    for shown, after in ((cause, effect_first), (effect, not effect_first)):
+        words = [
+            token.stem
+            for item in shown
+            for token in item.tokens
+            if token.kind == "word" and token.stem not in NEUTRAL and token.stem in unit.words_at
+        ]
+        sides.append(bool(words) and all(any((place > at) == after for place in unit.words_at[word]) for word in words))
+    return all(sides)
 
 
 def _require_link(cause: Sequence[_Shown], effect: Sequence[_Shown], facts: Facts) -> None:

@@ -8,11 +8,15 @@ import unicodedata
 _ID = r"E\d{1,4}"
 _INLINE_IDS = re.compile(rf"[\[(]\s*{_ID}(?:\s*(?:,|;|and|&)?\s*{_ID})*\s*[\])]|(?<![\w./:-]){_ID}(?![\w/:-]|\.\w)", re.IGNORECASE)
 _ONE_ID = re.compile(_ID, re.IGNORECASE)
-_REFERS = re.compile(r"\b(?:see|as (?:seen|shown) (?:in|by)|(?:shown|seen|reported) (?:in|by)|according to|per|evidence|from|by|in)\s*(?=\x00)", re.IGNORECASE)
+_REFERS = re.compile(
+    r"\b(?:see|as (?:seen|shown) (?:in|by)|(?:shown|seen|reported) (?:in|by)|according to|per|evidence|from|by|in)\s*(?=\x00)", re.IGNORECASE
+)
 
 # Where a sentence may end: a mark, closing quotes, then white space. Versions, addresses and decimals have no white space after their dots.
 _END = re.compile(r"(?:[.!?]+|…)[\"'”’)\]]*(?=\s|$)|\n+")
-_ABBREVIATIONS = frozenset("e.g i.e etc vs approx cf no fig al incl resp ca min max avg dr mr mrs st".split())
+_ABBREVIATIONS = frozenset(
+    ["e.g", "i.e", "etc", "vs", "approx", "cf", "no", "fig", "al", "incl", "resp", "ca", "min", "max", "avg", "dr", "mr", "mrs", "st"]
+)
 
 _ESCAPE = re.compile(r"\x1b|\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|&#?\w{1,8};|%[0-9A-Fa-f]{2}(?![\w%])")
 _LINK = re.compile(
@@ -20,18 +24,16 @@ _LINK = re.compile(
     r"\b(?!\d)[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|io|dev|ai|xyz|ru|cn|info|biz|me|sh|app|co|de|uk)(?:/|\b(?![.\w-]))",
     re.IGNORECASE,
 )
-_MARKUP = re.compile(r"<[^>\s][^>]*>|<[!@#/]|(?<!\w)@\w+|```|~~~|\{\s*[\"'{}]|[\"']\s*:\s*[\"'\d\[{]|\*\*|__\w|(?:^|\s)[#>]{1,6}\s|!\[|\|\s*-|\$\(|\$\{|\{\{|&&|\|\||;\s*--|\\")
+_MARKUP = re.compile(
+    r"<[^>\s][^>]*>|<[!@#/]|(?<!\w)@\w+|```|~~~|\{\s*[\"'{}]|[\"']\s*:\s*[\"'\d\[{]|\*\*|__\w|(?:^|\s)[#>]{1,6}\s|!\[|\||\$\(|\$\{|\{\{|&&|;\s*--|\\"
+)
 _BULLET = re.compile(r"^\s*(?:[-*•–·]\s+|\(?\d{1,2}[.)]\s+(?=[A-Za-z]))")
 
 
 def canonical(text: str) -> str:
     """NFKC, without invisible characters, straight quotes and dashes."""
     folded = unicodedata.normalize("NFKC", text)
-    kept = "".join(
-        character
-        for character in folded
-        if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn")
-    )
+    kept = "".join(character for character in folded if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
     return kept.translate(_PLAIN)
 
 
@@ -49,7 +51,7 @@ def foreign_script(text: str) -> bool:
         category = unicodedata.category(character)
         if category[0] in "LN" and not (character in "µμ" or unicodedata.name(character, "").startswith("LATIN ")):
             return True
-        if category[0] == "M" or category in ("Sm", "So", "Sk", "Sc") and character not in "→°±≈≤≥←":
+        if category[0] == "M" or (category in ("Sm", "So", "Sk", "Sc") and character not in "→°±≈≤≥←"):
             return True
     return False
 

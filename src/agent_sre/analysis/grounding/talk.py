@@ -7,17 +7,77 @@ from collections.abc import Sequence
 from agent_sre.analysis.grounding.entities import Token
 from agent_sre.analysis.grounding.vocabulary import ADVICE, ADVISING, FIRST_PERSON, QUESTIONS
 
-_DETERMINERS = frozenset("the a an this that these those its all any both it them their one more back up down to your every each".split())
-_JOINTS = frozenset("and then so or please to also first next therefore now , ; : (".split())
+_DETERMINERS = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "this",
+        "that",
+        "these",
+        "those",
+        "its",
+        "all",
+        "any",
+        "both",
+        "it",
+        "them",
+        "their",
+        "one",
+        "more",
+        "back",
+        "up",
+        "down",
+        "to",
+        "your",
+        "every",
+        "each",
+    ]
+)
+_JOINTS = frozenset(["and", "then", "so", "or", "please", "to", "also", "first", "next", "therefore", "now", ",", ";", ":", "("])
 _FINITE = frozenset(
-    "is are was were has have had did does do rose fell grew went ran shows show says say reports report began lost kept became exceeds remains keeps cannot can may might could".split()
+    [
+        "is",
+        "are",
+        "was",
+        "were",
+        "has",
+        "have",
+        "had",
+        "did",
+        "does",
+        "do",
+        "rose",
+        "fell",
+        "grew",
+        "went",
+        "ran",
+        "shows",
+        "show",
+        "says",
+        "say",
+        "reports",
+        "report",
+        "began",
+        "lost",
+        "kept",
+        "became",
+        "exceeds",
+        "remains",
+        "keeps",
+        "cannot",
+        "can",
+        "may",
+        "might",
+        "could",
+    ]
 )
 
 
 def not_a_statement(sentence: str, tokens: Sequence[Token]) -> str:
     """`question`, `about_itself`, `advice`, or nothing."""
     words = [token.text for token in tokens if token.kind == "word" and not token.quoted]
-    if sentence.rstrip("\"' )").endswith("?") or "?" in {token.text for token in tokens} or words[:1] and words[0] in QUESTIONS:
+    if sentence.rstrip("\"' )").endswith("?") or "?" in {token.text for token in tokens} or (words[:1] and words[0] in QUESTIONS):
         return "question"
     if FIRST_PERSON.intersection(words):
         return "about_itself"
@@ -29,7 +89,7 @@ def not_a_statement(sentence: str, tokens: Sequence[Token]) -> str:
 def _commands(tokens: Sequence[Token]) -> bool:
     """Whether a base-form verb of doing starts the sentence or a part of it and has an object."""
     for index, token in enumerate(tokens):
-        if token.kind != "word" or token.text not in ADVICE or token.quoted or token.raw.islower() is False and index > 0:
+        if token.kind != "word" or token.text not in ADVICE or token.quoted or (token.raw.islower() is False and index > 0):
             continue
         before = tokens[index - 1].text if index else ""
         after = tokens[index + 1] if index + 1 < len(tokens) else None

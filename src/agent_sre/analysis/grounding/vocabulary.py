@@ -21,7 +21,7 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (r"\b(?:is|was|are|were)\s+(?:likely\s+|probably\s+)?the\s+(?:likely |root |probable |main |underlying )*cause of\b|\bresponsible for\b", "ledto"),
     (r"\broot[ -]causes?\b", "rootcause"),
     (r"\b(?:because of|due to|owing to|as a (?:direct )?(?:result|consequence) of|(?:being )?(?:caused|triggered|explained|driven|provoked) by|(?:results?|resulted|resulting|stems?|stemmed|stemming|comes?|came) from)\b", "becauseof"),
-    (r"\b(?:which|that|this|and|it)?\s*(?:then\s+)?(?:has\s+|have\s+)?(?:leads?|led|leading) to\b|\b(?:which |that |this |and |it )?(?:results?|resulted|resulting) in\b", "ledto"),
+    (r"\b(?:(?:which|that|this|and|it)\s+)?(?:then\s+)?(?:has\s+|have\s+)?(?:leads?|led|leading) to\b|\b(?:(?:which|that|this|and|it)\s+)?(?:results?|resulted|resulting) in\b", "ledto"),
     (r"\b(?:which |that |this |and )?(?:caused|causes|causing|triggered|triggers|triggering|explains|explained)\b", "ledto"),
     (r"\b(?:as a result|as a consequence|for this reason|that is why|which is why)\b", "therefore"),
     (r"\b(?:soon|shortly|right|immediately|just)\s+(after|before)\b", r"\1"),
@@ -58,6 +58,7 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (r"\b(memory|disk|pid)pressure\b", r"\1 pressure"),
     (r"\bover the (?:last|past|course of the last)\b", "in the last"),
     (r"\bworking set\b", "workingset"),
+    (r"\b(?:ha[sd] |have )?(?:lost|loses|losing|lose) (?:its|their|the|a)\b", "without"),
     (r"\bset to\b|\bset at\b", "of"),
     (r"\bas well as\b|\balong with\b|\btogether with\b|\bin addition to\b", "and"),
     (r"\bat the same time\b", "and"),
@@ -131,7 +132,7 @@ def stem(word: str) -> str:
         if word.endswith(suffix) and len(word) > len(suffix) + 2 and any(vowel in word[: -len(suffix)] for vowel in "aeiouy"):
             base = word[: -len(suffix)]
             base = base[:-1] if len(base) > 3 and base[-1] == base[-2] and base[-1] not in "sl" else base
-            return base[:-1] if base.endswith("e") else base
+            return base.removesuffix("e")
     return word[:-1] if word.endswith("e") and len(word) > 4 else word
 
 
@@ -146,32 +147,36 @@ NEUTRAL = _stems(
     # degrees that claim nothing beside a number
     " approximately roughly exactly just quite rather about already still yet both either"
     # hedges
-    " may might could can likely probably possibly perhaps apparently appear appears seem seems suggest suggests indicate indicates consistent presumably evidently possible probable"
+    " may might could likely probably possibly perhaps apparently appear appears seem seems suggest suggests indicate indicates consistent presumably evidently possible probable"
     # telling
     " show shows showing shown report reports reported reporting say says said see seen observe observed indicates indicating confirm confirms confirmed reveal reveals"
-    " point points note noted find found measure measured record recorded display means meaning according imply implies evident evidence data fact facts signal signals finding findings"
+    " point points note noted find found measure measured record recorded display means meaning according imply implies evident evidence signal signals finding findings"
     # nouns that every measurement has
     " value values level levels amount figure figures state status condition reading usage use used using consumption rate count number time times moment object resource resources"
     " trend pattern item current currently now overall namely specifically alert incident event events situation behaviour behavior detail case"
     # copular verbs
     " become became get gets got keep keeps kept remain remains remained stay stays stayed go goes went come comes came turn turned stand stands stood sit sits hold experience"
     " experienced experiencing experiences suffer suffers suffering suffered face faces facing faced encounter encounters encountered encountering undergo happen happens happened occur occurs occurred"
-    " give gives given include includes including contain contains have take takes taken reach put puts end ends ended return returns returned name named called result results"
+    " give gives given include includes including contain contains have take takes taken reach put puts end ends ended return returns returned name named result results"
     # time and order without a claim of their own; what they join is checked
     " ago since until meanwhile later earlier previously before after once back up-to cluster environment system side part own"
 )
 """Words that assert nothing specific. Function words, hedges, ways of telling, and nouns that fit each measurement."""
 
-NEGATIONS = _set("not no never none without cannot neither nor nothing nobody lacks lack lacking failto hardly barely zero-")
+NEGATIONS = _set("not no never none without cannot neither nor nothing nobody lacks lack lacking failto hardly barely")
 """What turns the words after it into their opposite."""
 
 CANNOT = _set("cannot failto")
 """Negations that a fact may also tell by `failed`."""
 
-HYPOTHETICAL = _set("will would if unless predict predicted predicts forecast projected expected expect planned should must shall soon eventually otherwise")
+HYPOTHETICAL = _set(
+    "can will would if unless predict predicted predicts forecast projected expected expect planned should must shall soon eventually otherwise"
+)
 """A fact with one of these tells of what is not (yet) so: a sentence about it needs the same word."""
 
-HEDGES = _set("may might could likely probably possibly perhaps seem seems appear appears suggest suggests possible probable looks presumably apparently")
+HEDGES = _set(
+    "may might could likely probably possibly perhaps seem seems appear appears suggest suggests possible probable looks presumably apparently"
+)
 
 UNIVERSAL = {
     word: family
@@ -186,21 +191,30 @@ UNIVERSAL = {
         "other": "other others another else",
         "same": "same identical equal equally",
         "no": "none nobody nothing nowhere",
+        "ever": "never ever",
     }.items()
     for word in words.split()
 }  # fmt: skip
 """Words that speak of more than one thing: they need the same family in the fact."""
 
-UP = _stems("rise rose risen grow grew growth increase increased climb climbed climbing spike spiked surge surged jump jumped soar soared escalate escalated worsen worsened accumulate upward rising growing increasing")
-DOWN = _stems("fall fell fallen decrease decreased decline declined drop dropped shrink shrank dip dipped reduce reduced sink sank lower lowered downward improved improve recede receded")
+UP = _stems(
+    "rise rose risen grow grew growth increase increased climb climbed climbing spike spiked surge surged jump jumped soar soared escalate escalated worsen worsened accumulate upward rising growing increasing"
+)
+DOWN = _stems(
+    "fall fell fallen decrease decreased decline declined drop dropped shrink shrank dip dipped reduce reduced sink sank lower lowered downward improved improve recede receded"
+)
 """Directions of what is measured."""
 
 HIGHER = _set("above exceed exceeds exceeded exceeding over beyond surpass surpassed surpasses surpassing higher greater more bigger larger outgrew")
 LOWER = _set("below under less lower fewer smaller beneath within")
 AT = _set("reached reaching reaches hit hits hitting near nearly close almost approaching approaches approached at-limit nearing")
-COMPARED = _set("limit limits threshold maximum quota request requests capacity normal usual baseline target objective expected average typical minimum")
+COMPARED = _set(
+    "limit limits threshold maximum quota request requests capacity normal usual baseline target objective expected average typical minimum"
+)
 
-POSITIVE = _stems("ready available healthy running run ok fine normal stable working work succeed succeeded success successful successfully recover recovered resolved complete completed bound up reachable online serving operational valid alive responsive responding")
+POSITIVE = _stems(
+    "ready available healthy running run ok fine normal stable working work succeed succeeded success successful successfully recover recovered resolved complete completed bound up reachable online serving operational valid alive responsive responding"
+)
 """States that are good. A key (`available=0/3`) does not assert them."""
 
 SEVERAL = {"multiple": 2, "several": 2, "repeatedly": 2, "repeated": 2, "many": 3, "numerous": 3, "again": 2, "times": 0, "frequently": 3, "frequent": 3, "continuously": 3, "constantly": 3, "continually": 3}  # fmt: skip
@@ -210,7 +224,9 @@ TROUBLE = _stems(
     "error fail crash crashloop backoff oom kill evict timeout refuse reject cannot exhausted full nospace unreachable down slow throttle expired pending nxdomain notfound missing denied forbidden"
     " unauthorized panic fatal exception deadlock leak pressure lost restart critical warning invalid failto noroute not exceed saturated stuck overload degraded abnormal anomaly spike mismatch stall lag high"
 )
-WEAK = _stems("problem problems issue issues trouble troubled unstable instability affected affecting impact impacted impacts degraded degradation disruption disrupted struggling struggle abnormal unusual anomaly wrong symptom symptoms")
+WEAK = _stems(
+    "problem problems issue issues trouble troubled unstable instability affected affecting impact impacted impacts degraded degradation disruption disrupted struggling struggle abnormal unusual anomaly wrong symptom symptoms"
+)
 """Words for any trouble: they need a fact that tells of some."""
 
 CAUSE = _stems("rootcause cause culprit source origin reason trigger explanation")
@@ -239,7 +255,7 @@ FAMILIES: tuple[frozenset[str], ...] = tuple(
         "replica replicas",
         "exit exited",
         "start started begin began begun",
-        "create created",
+        "create created make made",
         "volume pvc claim persistentvolumeclaim pv",
         "quota resourcequota",
         "unauthorized 401",
@@ -269,6 +285,7 @@ FOLLOWS: dict[str, frozenset[str]] = {
         "crashloop": "crash crashes crashing restart restarting loop fail failing",
         "crash": "fail failing",
         "panic": "crash crashed error fail",
+        "line": "time",
         "fatal": "error",
         "exception": "error",
         "backoff": "fail failing failed",
@@ -322,13 +339,57 @@ ADVICE = _set(
 )
 """Verbs that begin a recommendation."""
 
-ADVISING = _set("should must recommend recommended recommends advise advised suggestion please need needs ought immediately urgently remedy mitigation fix fixed fixes fixing resolve-by workaround try kubectl helm curl sudo")
-FIRST_PERSON = _set("i me my mine we us our ours you your yours i'm i've assistant prompt instruction instructions model system-prompt ai user's language-model")
+ADVISING = _set(
+    "should must recommend recommended recommends advise advised suggestion please need needs ought immediately urgently remedy mitigation fix fixed fixes fixing resolve-by workaround try kubectl helm curl sudo"
+)
+FIRST_PERSON = _set(
+    "i me my mine we us our ours you your yours i'm i've assistant prompt instruction instructions model system-prompt ai user's language-model"
+)
 QUESTIONS = _set("why who whom how what")
 
-FUNCTION_WORDS = _set("the a an is are was were has have had of in on at to for with by from as and or but not it its this that which because since after before while no been be")
+FUNCTION_WORDS = _set(
+    "the a an is are was were has have had of in on at to for with by from as and or but not it its this that which because since after before while no been be"
+)
+
+COMMON = _stems(
+    "connection connections depth device packet packets file files table line lines kernel revision consumer producer user group account permission key token read write heartbeat election term manifest tag registry"
+    " digest header body code statuscode status transaction session thread threads process processes socket port address host path variable environment value interface retransmit ratio total average heap space"
+    " goroutine goroutines fds descriptor window buffer index row column query statement backup snapshot partition topic message messages broker offset bytes cores inode inodes block blocks sector container"
+    " target rule series sample samples label labels client clients server servers peer peers backend frontend load balancer proxy gateway ingress egress endpoint endpoints route interface zone region member members"
+    " receive transmit send sent received accept accepted open opened close closed retry schedule plan allocatable posting post kubelet controller operator admission webhook order acme activity fsync wal"
+)
+"""Nouns and verbs of the trade that are nobody's name."""
 
 KNOWN = frozenset().union(
-    NEUTRAL, TROUBLE, WEAK, CAUSE, POSITIVE, UP, DOWN, *FAMILIES, FOLLOWS, *FOLLOWS.values(), {stem(word) for word in (*UNIVERSAL, *SEVERAL, *NEGATIONS, *HYPOTHETICAL, *HIGHER, *LOWER, *AT, *COMPARED)}
+    COMMON,
+    NEUTRAL,
+    TROUBLE,
+    WEAK,
+    CAUSE,
+    POSITIVE,
+    UP,
+    DOWN,
+    *FAMILIES,
+    FOLLOWS,
+    *FOLLOWS.values(),
+    {stem(word) for word in (*UNIVERSAL, *SEVERAL, *NEGATIONS, *HYPOTHETICAL, *HIGHER, *LOWER, *AT, *COMPARED)},
 )
 """Every stem that is a word here. After `pod` or `service` such a word is no name, unless it stands there as a label's value."""
+
+DENIES: dict[str, frozenset[str]] = {
+    stem(fact): _stems(said)
+    for fact, said in {
+        "notfound": "found exist exists present known", "nxdomain": "resolve exist found known", "missing": "exist exists present found set", "pending": "bound running started scheduled",
+        "nospace": "write space", "refused": "connect accept", "timeout": "respond answer", "unreachable": "reach reachable respond", "down": "up reachable running", "noroute": "reach reachable",
+        "forbidden": "allowed permitted permission", "denied": "allowed permitted permission", "expired": "valid", "crashloop": "ready running", "absent": "exist exists present", "insufficient": "enough sufficient",
+    }.items()
+}  # fmt: skip
+"""What a fact denies without a negation: `image not found` denies that it exists."""
+
+FORWARD = _set(
+    "from to at of since until till by above below over under exceeds exceeded against than with usual usually normally on in before after and"
+)
+"""Words that belong to the number after them, never to the one before."""
+
+COUNTED_BY = _set("ready available updated desired replicas unavailable current")
+"""Keys that count replicas: `ready=1/3`."""
