@@ -151,8 +151,8 @@ def another_unit(sentence: str, world: World, rng: random.Random) -> str | None:
 
 
 def unit_on_a_count(sentence: str, world: World, rng: random.Random) -> str | None:
-    found = [match for match in re.finditer(r"(?<![\w.:-])(\d+) (?=times|lines|restarts|replicas|pods|errors)", sentence)]
-    return _put(sentence, rng.choice(found), found[0].group(1) + rng.choice(["% ", " GB ", " ms ", " thousand "])) if len(found) == 1 else None
+    found = [match for match in re.finditer(r"(?<![\w.:-])([1-9]\d*) (?=times|lines|restarts|replicas|pods|errors)", sentence)]
+    return _put(sentence, rng.choice(found), found[0].group(1) + rng.choice(["% ", " GB ", " ms ", " million "])) if len(found) == 1 else None
 
 
 _WORDS = [
@@ -470,7 +470,7 @@ def invented_state(sentence: str, world: World, rng: random.Random) -> str:
     names = [name.rsplit("/", 1)[-1] for fact in world.facts for name in _names(fact.text)]
     said = rng.choice(_STATES).format(rng.choice(names or ["The service"]))
     if "disk" in said and re.search("space|Filling", text_of(world)):
-        said = said.replace("disk", "memory")
+        said = said.replace("disk", "certificates")
     return rng.choice([said, f"{sentence} {said}", _end(sentence, f", and {said}")])
 
 

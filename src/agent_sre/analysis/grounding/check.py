@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from agent_sre.analysis.grounding.entities import KINDS, Token, words_within, workload_of
 from agent_sre.analysis.grounding.lines import KEYS_OF, FactNumber, Unit, around, meanings
-from agent_sre.analysis.grounding.numbers import agrees
+from agent_sre.analysis.grounding.numbers import Number, agrees
 from agent_sre.analysis.grounding.vocabulary import (
     AT,
     CANNOT,
@@ -33,6 +33,9 @@ from agent_sre.analysis.grounding.vocabulary import (
 )
 
 _GAUGES = frozenset({"now", "value", "ago", "limit"})
+_BOUNDS = frozenset(meaning for word in COMPARED for meaning in meanings(word))
+_NOT_BEFORE_COMPARISON = frozenset({"the", "a", "of", "in", "to", "from", "at", "usual", "usually", "normal", "normally", "limit", "with", "against"})
+_GENERIC = frozenset({"service", "services", "app", "application", "workload", "component", "microservice"})
 _TIMES = frozenset({"time", "count", "x"})
 _PLACES = frozenset({"namespace", "node", "container", "release"})
 _BACKWARD = frozenset({"before", "until", "till", "by"})
@@ -158,12 +161,13 @@ def _reason_word(token: Token, unit: Unit) -> bool:
 def _kind_fits(piece: _Piece, token: Token, previous: str, index: int) -> None:
     """`node cart-0` where the facts know a pod of that name contradicts them."""
     after = piece.tokens[index + 1].text if index + 1 < len(piece.tokens) else ""
-    known = piece.unit.names.get(token.text, frozenset())
-    if not known:
+    if token.text not in piece.unit.names:
         return
+    known = piece.unit.names[token.text]
     alike = {"pod", "container", "workload", "database", ""}
     for kind in (KINDS.get(previous, ""), KINDS.get(after, "")):
-        if kind and kind not in known and not (kind in alike and known & alike):
+        fits = kind in known or kind in alike and (known & alike or not known) or not known and kind in piece.unit.kinds
+        if kind and not fits:
             raise Unsupported("contradicts", f"{token.raw} is no {kind}", 3)
 
 
@@ -223,18 +227,16 @@ def _quotations(piece: _Piece) -> None:
 
 def _words(piece: _Piece) -> None:
     unit, tokens = piece.unit, piece.tokens
-    negated = cannot = pending = False
+    negated = cannot = pending = supposed = False
     blame = False
     said_fail = any(token.stem in _FAILS for token in tokens)
-    if unit.hypothetical and not any(token.text in HYPOTHETICAL for token in tokens):
-        raise Unsupported("contradicts", "the fact tells of what is not so yet", 3)
     if unit.hedged and not any(token.text in HEDGES for token in tokens):
         raise Unsupported("contradicts", "the fact is less sure", 3)
     for index, token in enumerate(tokens):
         if token.text in _SCOPE_ENDS:
             if pending:
                 raise Unsupported("contradicts", "a negation of nothing that was measured", 3)
-            negated = cannot = False
+            negated = cannot = supposed = False
         if token.kind != "word" or token.quoted:
             continue
         word = token.text
@@ -245,6 +247,8 @@ def _words(piece: _Piece) -> None:
                 raise Unsupported("unsupported_claim", word, 3)
             negated, cannot, pending = True, word in CANNOT, True
             continue
+        if word == "than" and not _than(piece, index):
+            raise Unsupported("unsupported_claim", token.raw, 3)
         if word in UNIVERSAL:
             _universal(piece, index)
         elif word in SEVERAL:
@@ -258,8 +262,9 @@ def _words(piece: _Piece) -> None:
             if not unit.directions and "+" not in unit.words.get(token.stem, ()):
                 raise Unsupported("unsupported_claim", token.raw, 3)
         elif word in HYPOTHETICAL:
-            if not unit.hypothetical or not any(token.stem == found for found in unit.words):
+            if not _same_neighbours(piece, index, (word,)):
                 raise Unsupported("unsupported_claim", token.raw, 3)
+            supposed = True
         elif (word in ("within", "over") and _span(piece, index)) or (token.stem == "start" and unit.at is not None and not negated):
             continue
         elif word in HIGHER | LOWER | AT and _compares(piece, index):
@@ -280,15 +285,29 @@ def _words(piece: _Piece) -> None:
         elif word in KINDS and not (pending and token.stem in unit.words):
             _kind(piece, token)
         elif negated and not pending:  # what is denied has been named; the rest only has to be told of
-            _claim(piece, token, negated=False, cannot=cannot, said_fail=True)
+            _claim(piece, token, negated=False, said_fail=True, supposed=supposed)
         else:
-            _claim(piece, token, negated=negated, cannot=cannot, said_fail=said_fail)
+            _claim(piece, token, negated=negated, cannot=cannot, said_fail=said_fail, supposed=supposed)
             piece.anchored = True
             pending = False
     if pending:
         raise Unsupported("contradicts", "a negation of nothing that was measured", 3)
     if blame:
         _blame(piece)
+
+
+def _same_neighbours(piece: _Piece, index: int, words: tuple[str, ...]) -> bool:
+    """Whether the fact has one of these words before the same thing: `the first error`, `will be restarted`."""
+    said = {token.stem or token.text for token in piece.tokens[index + 1 : index + 5] if token.kind != "mark" and token.text not in FUNCTION_WORDS}
+    told = piece.unit.plain.split()
+    near = {stem(other) for place, word in enumerate(told) if word in words for other in told[place + 1 : place + 5] if other not in FUNCTION_WORDS}
+    return bool(said & near)
+
+
+def _than(piece: _Piece, index: int) -> bool:
+    """Whether what follows is a number or a bound, or the fact compares with the same word."""
+    rest = piece.tokens[index + 1 : index + 6]
+    return any(token.kind == "number" or token.text in COMPARED for token in rest) or " than " in f" {piece.unit.plain} "
 
 
 def _span(piece: _Piece, index: int) -> bool:
@@ -307,7 +326,9 @@ def _universal(piece: _Piece, index: int) -> None:
     after = piece.tokens[index + 1] if index + 1 < len(piece.tokens) else None
     if family == "last" and after is not None and (after.kind == "number" or after.text in ("hour", "minute", "day")):
         return
-    if family in unit.universals or (family == "max" and any("max" in item.keys or token.text in item.keys for item in unit.numbers)):
+    if family in unit.universals and _same_neighbours(piece, index, tuple(word for word, known in UNIVERSAL.items() if known == family)):
+        return
+    if (family == "max" and any("max" in item.keys or token.text in item.keys for item in unit.numbers)):
         return
     if family == "all" and _all_of(unit):
         return
@@ -351,12 +372,12 @@ def _kind(piece: _Piece, token: Token) -> None:
     kind, unit = KINDS[token.text], piece.unit
     if token.text.endswith("s") and token.text[:-1] in KINDS and not _several(unit, token.text):
         raise Unsupported("unsupported_claim", token.raw, 3)
-    if kind in unit.kinds or "+" in unit.words.get(token.stem, ()) or (kind == "workload" and (unit.subjects or unit.kinds & {"pod"})):
+    if kind in unit.kinds or "+" in unit.words.get(token.stem, ()) or (token.text in _GENERIC and (unit.subjects or unit.kinds & {"pod"})):
         return
     if _context_lends(piece) and piece.context is not None and kind in piece.context.kinds:
         return
     if kind == "volume" and token.text == "disk":
-        _claim(piece, token, negated=False, cannot=False, said_fail=False)
+        _claim(piece, token, negated=False, said_fail=False)
         return
     raise Unsupported("unsupported_claim", token.raw, 3)
 
@@ -370,17 +391,17 @@ def _several(unit: Unit, word: str) -> bool:
     )
 
 
-def _claim(piece: _Piece, token: Token, *, negated: bool, cannot: bool, said_fail: bool) -> None:
+def _claim(piece: _Piece, token: Token, *, negated: bool, said_fail: bool, cannot: bool = False, supposed: bool = False) -> None:
     unit = piece.unit
     found = unit.words.get(token.stem, frozenset())
     if negated:
-        fine = bool(found & {"-", "zero"}) or (cannot and "+" in found and bool(unit.words.get("fail", frozenset()) & {"+"}))
+        fine = bool(found & {"-", "zero"})
         if not fine and _context_lends(piece) and piece.context is not None:
             fine = "-" in piece.context.words.get(token.stem, ()) and not found
         if not fine:
             raise Unsupported("contradicts" if found else "unsupported_claim", f"not {token.raw}", 4 if found else 3)
         return
-    if "+" in found or (said_fail and "+cannot" in found):
+    if "+" in found or (supposed and "hyp" in found) or (said_fail and "+cannot" in found):
         return
     if "key" in found and (token.stem not in POSITIVE or any(token.stem in fact.keys for said in piece.said for fact in said.facts)):
         return
@@ -395,7 +416,6 @@ def _claim(piece: _Piece, token: Token, *, negated: bool, cannot: bool, said_fai
         and _context_lends(piece)
         and piece.context is not None
         and "+" in piece.context.words.get(token.stem, ())
-        and not piece.context.hypothetical
     ):
         return
     raise Unsupported("contradicts" if found else "unsupported_claim", token.raw, 4 if found else 3)
@@ -443,43 +463,50 @@ def _by_key(unit: Unit, key: str) -> float | None:
 
 
 def _compares(piece: _Piece, index: int) -> bool:
-    """Whether a word of comparison is borne out by two numbers. False: it compares nothing here and is an ordinary word."""
+    """Whether a word of comparison is borne out: by two numbers of which the second is a bound, or by the fact's own word of comparison."""
     tokens, unit = piece.tokens, piece.unit
     word = tokens[index].text
-    rest = tokens[index + 1 : index + 8]
+    family = HIGHER if word in HIGHER else LOWER if word in LOWER else AT
     number = next((said for said in piece.said if index < said.index <= index + 4), None)
-    bound = next((token.text for token in rest if token.text in COMPARED), "")
+    bound = next((token.text for token in tokens[index + 1 : index + 8] if token.text in COMPARED), "")
+    if index and tokens[index - 1].text in _NOT_BEFORE_COMPARISON and family is not AT:
+        raise Unsupported("unsupported_claim", tokens[index].raw, 3)
     if number is None and not bound:
         if "+" in unit.words.get(tokens[index].stem, ()):
             return True
         raise Unsupported("unsupported_claim", tokens[index].raw, 3)
-    if (
-        number is not None
-        and word in ("over", "within", "under")
-        and number.token.number is not None
-        and number.token.number.readings
-        and number.token.number.readings[0][0] == "s"
-        and not bound
-    ):
-        raise Unsupported("unsupported_claim", word, 3)
-    left = next((said.facts[0].number.readings[0][1] for said in reversed(piece.said) if said.index < index and said.facts[0].number.readings), None)
-    right = number.facts[0].number.readings[0][1] if number is not None and number.facts[0].number.readings else None
-    bounds = number is not None and any(fact.keys & {meaning for item in COMPARED for meaning in meanings(item)} for fact in number.facts)
-    if left is None and (bounds or bound):
-        left = _by_key(unit, "now")
-    if right is None and bound:
-        right = next((value for value in (_by_key(unit, meaning) for meaning in meanings(bound)) if value is not None), None)
-    family = HIGHER if word in HIGHER else LOWER if word in LOWER else AT
-    if (left is not None and right is not None and left != right) or (left is not None and right is not None and family is AT):
-        fine = left > right if family is HIGHER else left < right if family is LOWER else 0.85 * right <= left <= 1.1 * right
-        if fine:
+    is_bound = number is not None and any(fact.keys & _BOUNDS for fact in number.facts)
+    right = next((fact.number for fact in sorted(number.facts, key=lambda fact: not fact.keys & _BOUNDS)), None) if number is not None else _number_by_key(unit, bound)
+    left = next((said.facts[0].number for said in reversed(piece.said) if said.index < index and _alike_numbers(said.facts[0].number, right)), None)
+    left = left or _number_by_key(unit, "now")
+    if (is_bound or number is None) and left is not None and right is not None and left is not right and _alike_numbers(left, right):
+        a, b = left.readings[0][1], right.readings[0][1]
+        if a > b if family is HIGHER else a < b if family is LOWER else 0.85 * b <= a <= 1.1 * b:
             return True
         raise Unsupported("contradicts", tokens[index].raw, 4)
-    said = {stem(item) for item in family} & {found for found, polarities in unit.words.items() if "+" in polarities}
-    against = {stem(item) for item in (LOWER if family is HIGHER else HIGHER)} & unit.words.keys()
-    if said and not (against and family is not AT):
+    if number is not None:
+        before = {fact.preposition for fact in number.facts}
+        if before & family or "than" in before and any("+" in unit.words.get(stem(item), ()) for item in family):
+            return True
+    elif any("+" in unit.words.get(stem(item), ()) for item in family) and not any(
+        stem(item) in unit.words for item in (LOWER if family is HIGHER else HIGHER)
+    ):
         return True
     raise Unsupported("unsupported_claim", tokens[index].raw, 3)
+
+
+def _alike_numbers(left: Number, right: Number | None) -> bool:
+    return right is not None and bool(left.readings) and bool(right.readings) and left.readings[0][0] == right.readings[0][0]
+
+
+def _number_by_key(unit: Unit, key: str) -> Number | None:
+    wanted = meanings(key) | KEYS_OF.get(key, frozenset())
+    found = [
+        item.number
+        for item in unit.numbers
+        if item.keys & wanted and item.number.readings and not ("limit" not in wanted and "limit" in item.keys) and "span" not in item.keys
+    ]
+    return found[0] if found else None
 
 
 def _context_lends(piece: _Piece) -> bool:
@@ -576,6 +603,8 @@ def _sides(piece: _Piece) -> None:
     fact_passive = " by " in f" {unit.plain} "
     for (i, first), (j, second) in zip(places, places[1:], strict=False):
         a, b = _place(unit, first), _place(unit, second)
+        if a == b and first != second and any(token.kind == "word" and token.stem not in NEUTRAL and token.text not in KINDS for token in piece.tokens[i + 1 : j]):
+            raise Unsupported("contradicts", f"{first} and {second} are one", 5)
         if not _alike(unit, first, second) or a == b:
             continue
         between = [token for token in piece.tokens[i + 1 : j] if token.kind == "word" and token.stem not in NEUTRAL and token.text not in KINDS]

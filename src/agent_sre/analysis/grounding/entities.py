@@ -172,7 +172,7 @@ def _names(chunk: str, is_key: bool) -> list[Token]:
 def words_within(token: Token) -> tuple[str, ...]:
     """The words that a machine's name is made of: metrics (`a_b_total`) and reasons (`CrashLoopBackOff`). Names of objects are no words."""
     raw = token.raw
-    if token.kind != "name" or (re.search(r"[-/.:@]|\d", raw.replace("_", "")) and not (token.is_key and "_" in raw)):
+    if token.kind != "name" or raw.islower() and "_" not in raw or (re.search(r"[-/.:@]|\d", raw.replace("_", "")) and not (token.is_key and "_" in raw)):
         return ()
     if "_" in raw or raw.isalpha():
         text = " ".join(piece for part in raw.split("_") for piece in _CAMEL.findall(part))

@@ -198,11 +198,11 @@ def _make(evidence_id: str, at: datetime | None, text: str, tokens: tuple[Token,
     words_at: defaultdict[str, list[int]] = defaultdict(list)
     kinds: set[str] = set()
     numbers: list[FactNumber] = []
-    negated, cannot = False, False
+    negated = cannot = supposed = False
     previous, labelled = "", False
     for index, token in enumerate(tokens):
         if (token.kind == "mark" and token.text in _SCOPE_ENDS) or token.text in _SCOPE_ENDS:
-            negated = cannot = False
+            negated = cannot = supposed = False
         if token.kind == "number" and token.number is not None:
             numbers.append(FactNumber(token.number, _keys(tokens, index), index, tokens[index - 1].text if index else ""))
             continue
@@ -212,8 +212,9 @@ def _make(evidence_id: str, at: datetime | None, text: str, tokens: tuple[Token,
             numbers.append(FactNumber(span, frozenset({"span", "ago", "within", "last"}), index))
         kind = KINDS.get(previous, "")
         if token.kind == "name" or (kind and _named(token, labelled)):
+            last = token.text.rsplit("/", 1)[-1]
             for part, known in parts_of(token.text):
-                names[part] |= {item for item in (known, kind if part == token.text else "") if item}
+                names[part] |= {item for item in (known, kind if part in (token.text, last) and not known else "") if item}
                 order.setdefault(part, index)
                 base = workload_of(part) if known != "release" and kind not in ("node", "namespace") else ""
                 if base and part == token.text.rsplit("/", 1)[-1]:
@@ -225,15 +226,19 @@ def _make(evidence_id: str, at: datetime | None, text: str, tokens: tuple[Token,
         said = (token.text,) if token.kind == "word" else words_within(token)
         if token.kind == "name" and not said and token.stem:
             said = (token.text,)
-        for word in said:
+        for place, word in enumerate(said):
             if word in NEGATIONS:
                 negated, cannot = True, word in CANNOT
                 for meaning in meanings(word):
                     words[meaning].add("+")
                 continue
+            if word in HYPOTHETICAL and not token.quoted:
+                supposed = True
+                words[stem(word)].add("+")
+                continue
             if word in KINDS:
                 kinds.add(KINDS[word])
-            polarities = {"-", "+cannot"} if cannot else {"-"} if negated else {"+"}
+            polarities = {"-", "+cannot"} if cannot else {"-"} if negated else {"hyp"} if supposed else {"+"}
             if token.is_key and not negated:
                 polarities = {"zero" if _zero_after(tokens, index) else "key"}
             for meaning in meanings(word):
@@ -241,8 +246,8 @@ def _make(evidence_id: str, at: datetime | None, text: str, tokens: tuple[Token,
                 words_at[meaning].append(index)
             if token.is_key and word in COUNTED_BY:
                 words["replic"].add("+")
-            if polarities == {"+"} and _fails_here(tokens, index):
-                words[stem(word)] ^= {"+", "+fail"}
+            if stem(word) in _DONE and "+" in polarities and stem(_next(said, place, tokens, index)) in _UNDONE:
+                words[stem(word)] = {"-", "+cannot"}
             if "+" in polarities:
                 for denied in DENIES.get(stem(word), ()):
                     words[denied].add("-")
@@ -310,9 +315,12 @@ def _settle_gauge(tokens: tuple[Token, ...], words: dict[str, set[str]]) -> None
         words.setdefault("down", set()).add("+")
 
 
-def _fails_here(tokens: tuple[Token, ...], index: int) -> bool:
-    """Whether what the word names failed: `image pull failed`, `ImagePullBackOff`."""
-    return False
+_DONE = frozenset(stem(word) for word in ("pull", "mount", "attach", "schedule", "start", "create", "resolve", "write", "read", "bind", "scale", "complete", "connect"))
+_UNDONE = frozenset(stem(word) for word in ("failed", "backoff", "error", "refused", "timeout", "denied", "impossible", "rejected"))
+
+
+def _next(said: Sequence[str], place: int, tokens: tuple[Token, ...], index: int) -> str:
+    return said[place + 1] if place + 1 < len(said) else tokens[index + 1].text if index + 1 < len(tokens) else ""
 
 
 def _settle_none(tokens: tuple[Token, ...], words: dict[str, set[str]]) -> None:
@@ -367,7 +375,7 @@ def around(tokens: Sequence[Token], index: int, most: int) -> list[tuple[int, st
             if token.kind == "number":
                 stopped = True
                 break
-            if token.kind == "mark" and token.text in ",;|()→=":
+            if token.kind == "mark" and token.text in ",;|()→=\"`":
                 break
             if token.is_key:
                 break
@@ -384,7 +392,7 @@ def around(tokens: Sequence[Token], index: int, most: int) -> list[tuple[int, st
             if distance > most or (stopped and (theirs < distance or (theirs == distance and step > 0 and word in FORWARD))):
                 break
             if step > 0 and word in FORWARD:
-                continue
+                break
             found.append((distance, word, step))
     return sorted(found, key=lambda item: item[0])
 

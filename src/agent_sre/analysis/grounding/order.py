@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agent_sre.analysis.grounding.check import Unsupported, name_in, require_support, same_object
 from agent_sre.analysis.grounding.entities import Token, workload_of
 from agent_sre.analysis.grounding.lines import Unit
-from agent_sre.analysis.grounding.vocabulary import NEUTRAL, stem
+from agent_sre.analysis.grounding.vocabulary import NEGATIONS, NEUTRAL, stem
 
 _EFFECT_FIRST = frozenset({"because", "becauseof", "after", "since", "following"})
 _CAUSE_FIRST = frozenset({"ledto", "so", "therefore", "thus", "hence", "consequently", "before", "then", "subsequently", "making"})
@@ -207,8 +207,25 @@ def _best(tokens: tuple[Token, ...], units: Sequence[Unit], facts: Facts, subjec
                 failure = found
             continue
         own = _subject_names(tokens, (unit,))
+        if denied := _denied(tokens, unit, own or subjects, facts):
+            failure = Unsupported("contradicts", denied, 5)
+            continue
         return _Shown(tokens, unit, own or subjects or unit.subjects, bool(own))
     return failure
+
+
+def _denied(tokens: Sequence[Token], unit: Unit, subjects: frozenset[str], facts: Facts) -> str:
+    """What another fact about the same object measures as 0, though this one mentions it: a log line about a leader is no leader."""
+    if any(token.text in NEGATIONS for token in tokens):
+        return ""
+    for token in tokens:
+        if token.kind != "word" or token.quoted or token.stem in NEUTRAL or "key" in unit.words.get(token.stem, ()):
+            continue
+        for others in facts.by_id.values():
+            for other in others:
+                if other is not unit and not other.whole and other.words.get(token.stem) == frozenset({"zero"}) and any(name in other.names for name in subjects):
+                    return token.raw
+    return ""
 
 
 def _about(subjects: frozenset[str], unit: Unit, tokens: Sequence[Token], facts: Facts) -> frozenset[str]:

@@ -59,6 +59,8 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (r"\bover the (?:last|past|course of the last)\b", "in the last"),
     (r"\bworking set\b", "workingset"),
     (r"\b(?:ha[sd] |have )?(?:lost|loses|losing|lose) (?:its|their|the|a)\b", "without"),
+    (r"\b(?:in|on|within) (?:the|this|our) (?:cluster|environment|system)\b", ""),
+    (r"\b(?:about|going|bound|set|expected|likely|due|scheduled|meant|supposed) to\b(?= [a-z])(?! \d)", "will"),
     (r"\bset to\b|\bset at\b", "of"),
     (r"\bas well as\b|\balong with\b|\btogether with\b|\bin addition to\b", "and"),
     (r"\bat the same time\b", "and"),
@@ -150,16 +152,16 @@ NEUTRAL = _stems(
     " may might could likely probably possibly perhaps apparently appear appears seem seems suggest suggests indicate indicates consistent presumably evidently possible probable"
     # telling
     " show shows showing shown report reports reported reporting say says said see seen observe observed indicates indicating confirm confirms confirmed reveal reveals"
-    " point points note noted find found measure measured record recorded display means meaning according imply implies evident evidence signal signals finding findings"
+    " point points note noted find found measure measured record recorded display according imply implies evident evidence signal signals finding findings"
     # nouns that every measurement has
-    " value values level levels amount figure figures state status condition reading usage use used using consumption rate count number time times moment object resource resources"
+    " value values level levels amount figure figures state status condition reading usage use used using consumption rate count number time times moment"
     " trend pattern item current currently now overall namely specifically alert incident event events situation behaviour behavior detail case"
     # copular verbs
     " become became get gets got keep keeps kept remain remains remained stay stays stayed go goes went come comes came turn turned stand stands stood sit sits hold experience"
     " experienced experiencing experiences suffer suffers suffering suffered face faces facing faced encounter encounters encountered encountering undergo happen happens happened occur occurs occurred"
     " give gives given include includes including contain contains have take takes taken reach put puts end ends ended return returns returned name named result results"
     # time and order without a claim of their own; what they join is checked
-    " ago since until meanwhile later earlier previously before after once back up-to cluster environment system side part own"
+    " ago since until meanwhile later earlier previously before after once back own"
 )
 """Words that assert nothing specific. Function words, hedges, ways of telling, and nouns that fit each measurement."""
 
@@ -229,7 +231,7 @@ WEAK = _stems(
 )
 """Words for any trouble: they need a fact that tells of some."""
 
-CAUSE = _stems("rootcause cause culprit source origin reason trigger explanation")
+CAUSE = _stems("rootcause cause reason explanation")
 """Words that say which of the facts is to blame: that is the chosen hypothesis' to say."""
 
 FAMILIES: tuple[frozenset[str], ...] = tuple(
