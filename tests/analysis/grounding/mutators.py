@@ -396,7 +396,7 @@ def another_claim(sentence: str, world: World, rng: random.Random) -> str | None
 
 def universal(sentence: str, world: World, rng: random.Random) -> str | None:
     names = _names(sentence)
-    if sentence.startswith("All "):
+    if sentence.startswith("All ") or " 0 of " in sentence:
         return None
     options = [
         re.sub(r"^(The|Pod|Node|Deployment)\b", rng.choice(["Every", "All", "Each"]), sentence),
@@ -420,8 +420,9 @@ _CLAUSES = (
 )  # fmt: skip
 
 
-def added_clause(sentence: str, world: World, rng: random.Random) -> str:
-    return _end(sentence, rng.choice(_CLAUSES))
+def added_clause(sentence: str, world: World, rng: random.Random) -> str | None:
+    said = rng.choice(_CLAUSES)
+    return None if "deadlock" in said and "eadlock" in text_of(world) else _end(sentence, said)
 
 
 _ADVICE = (

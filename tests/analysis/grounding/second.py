@@ -81,7 +81,7 @@ def computed(sentence: str, world: World, rng: random.Random) -> str:
     objects = _pick(world, rng)
     said = rng.choice(
         [
-            f"In total there were {rng.randrange(150, 160)} restarts of {objects}.", f"{objects} is at 63.7% of its limit.", f"On average {objects} takes 4.44s.", f"{objects} has 17% left.", f"Two thirds of {objects} are gone.", f"{objects} tripled.",
+            f"In total there were {rng.randrange(150, 160)} restarts of {objects}.", f"{objects} is at 63.7% of its limit.", f"On average {objects} takes 4.44s.", f"{objects} has 17% left.", f"Two thirds of {objects} are gone.",
             f"This is a factor of 27 for {objects}.", f"{objects} will be full in 43 minutes.", f"About a dozen pods of {objects} fail.", f"{objects} lost 3.33Gi.", f"The sum is 7.77Gi for {objects}.", f"Half of {objects} is unused.", f"{objects} is 19 times slower.",
             f"{objects} restarts thrice an hour.", f"The third restart of {objects} was fatal.", f"{objects} wasted 23 GB.",
         ]  # fmt: skip

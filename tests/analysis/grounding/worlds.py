@@ -29,7 +29,7 @@ def _at(clock: str) -> datetime | None:
     return datetime(2026, 11, 25, int(hour), int(minute), tzinfo=UTC)
 
 
-def _world(name: str, context: str, facts: str, true: str) -> World:
+def make_world(name: str, context: str, facts: str, true: str) -> World:
     lines = []
     for line in facts.strip().splitlines():
         evidence_id, clock, text = line.strip().split("|", 2)
@@ -38,7 +38,7 @@ def _world(name: str, context: str, facts: str, true: str) -> World:
 
 
 WORLDS: tuple[World, ...] = (
-    _world(
+    make_world(
         "memory",
         "Alert ContainerMemoryNearLimit about pod shop/cart-7d9f8b6c5-x2x4z. The container needs more memory than its limit allows.",
         """
@@ -58,7 +58,7 @@ WORLDS: tuple[World, ...] = (
         Deployment cart rolled out revision 7 at 08:55, which changed the image from cart:1.2 to cart:1.3.
         """,
     ),
-    _world(
+    make_world(
         "oom java",
         "Alert KubePodCrashLooping about pod billing/invoice-api-6f5d4c3b2-k8s9x. The container was killed for lack of memory.",
         """
@@ -77,7 +77,7 @@ WORLDS: tuple[World, ...] = (
         ledger-0 is running and ready with 0 restarts.
         """,
     ),
-    _world(
+    make_world(
         "crash loop on configuration",
         "Alert KubePodCrashLooping about pod auth/login-5b8c7d6f4-zz2kq. The process exits because its configuration is missing.",
         """
@@ -94,7 +94,7 @@ WORLDS: tuple[World, ...] = (
         The pod login-5b8c7d6f4-zz2kq crashes because the environment variable JWT_SECRET is missing.
         """,
     ),
-    _world(
+    make_world(
         "image pull",
         "Alert KubePodNotReady about pod web/frontend-66d4b9c7f-p4v2m. The image cannot be pulled.",
         """
@@ -111,7 +111,7 @@ WORLDS: tuple[World, ...] = (
         The rollout of frontend:2.9.1 led to ImagePullBackOff.
         """,
     ),
-    _world(
+    make_world(
         "readiness probe",
         "Alert KubeDeploymentReplicasMismatch about deployment pay/gateway. The readiness probe fails.",
         """
@@ -128,7 +128,7 @@ WORLDS: tuple[World, ...] = (
         The readiness probe fails because connections to 10.0.3.17:5432 are refused.
         """,
     ),
-    _world(
+    make_world(
         "liveness probe",
         "Alert KubePodCrashLooping about pod media/encoder-0. The liveness probe kills the container.",
         """
@@ -145,7 +145,7 @@ WORLDS: tuple[World, ...] = (
         The liveness probe timed out after CPU throttling rose to 71%.
         """,
     ),
-    _world(
+    make_world(
         "disk full",
         "Alert NodeFilesystemAlmostOutOfSpace about node db-host-3. The file system is filling up.",
         """
@@ -163,7 +163,7 @@ WORLDS: tuple[World, ...] = (
         Disk usage increased to 96.4%, and then postgres could not write to file.
         """,
     ),
-    _world(
+    make_world(
         "claim",
         "Alert KubePersistentVolumeFillingUp about PVC data/kafka-data-kafka-1.",
         """
@@ -180,7 +180,7 @@ WORLDS: tuple[World, ...] = (
         The claim kafka-data-kafka-1 has grown from 38Gi to 47.5Gi.
         """,
     ),
-    _world(
+    make_world(
         "claim not bound",
         "Alert KubePodNotScheduled about pod data/redis-2. The claim of the pod is not bound.",
         """
@@ -191,11 +191,11 @@ WORLDS: tuple[World, ...] = (
         The pod redis-2 is pending because its claim redis-data-redis-2 is not bound.
         redis-2 is Pending and unschedulable.
         The storageclass "fast-ssd" was not found.
-        PVC redis-data-redis-2 is pending: the storageclass fast-ssd does not exist.
+        PVC redis-data-redis-2 is pending: the storageclass fast-ssd was not found.
         The pod redis-2 cannot be scheduled.
         """,
     ),
-    _world(
+    make_world(
         "node down",
         "Alert KubeNodeNotReady about node worker-7. The node is not ready.",
         """
@@ -211,7 +211,7 @@ WORLDS: tuple[World, ...] = (
         worker-7 is unreachable: no route to host.
         """,
     ),
-    _world(
+    make_world(
         "node pressure",
         "Alert KubeNodePressure about node worker-4. The node is short of memory.",
         """
@@ -227,7 +227,7 @@ WORLDS: tuple[World, ...] = (
         The pod report-29384-lx7bz was evicted after worker-4 came under memory pressure.
         """,
     ),
-    _world(
+    make_world(
         "dns",
         "Alert HighErrorRate about service shop/checkout. Names do not resolve.",
         """
@@ -244,7 +244,7 @@ WORLDS: tuple[World, ...] = (
         The logs have 340 lines like "no such host" since 20:14.
         """,
     ),
-    _world(
+    make_world(
         "certificate",
         "Alert CertificateExpired about ingress edge/shop-tls. The certificate has expired.",
         """
@@ -260,7 +260,7 @@ WORLDS: tuple[World, ...] = (
         TLS fails because the certificate shop-tls has expired.
         """,
     ),
-    _world(
+    make_world(
         "certificate soon",
         "Alert CertificateExpiresSoon about host api.internal. The certificate expires soon.",
         """
@@ -272,7 +272,7 @@ WORLDS: tuple[World, ...] = (
         cert-manager has no Certificate for api.internal.
         """,
     ),
-    _world(
+    make_world(
         "latency",
         "Alert HighLatency about service pay/orders. The service is slow.",
         """
@@ -291,7 +291,7 @@ WORLDS: tuple[World, ...] = (
         orders is slow because stock is slow.
         """,
     ),
-    _world(
+    make_world(
         "dependency down",
         "Alert HighErrorRate about service web/portal. A service that it depends on is unreachable.",
         """
@@ -309,7 +309,7 @@ WORLDS: tuple[World, ...] = (
         Errors of portal rose to 12.5/s because profile has no ready replicas.
         """,
     ),
-    _world(
+    make_world(
         "bad rollout",
         "Alert HighErrorRate about service shop/catalog. The last rollout broke the service.",
         """
@@ -327,7 +327,7 @@ WORLDS: tuple[World, ...] = (
         The rollout of catalog:v3.4.1 caused the 5xx rate of catalog to rise to 23%.
         """,
     ),
-    _world(
+    make_world(
         "autoscaler",
         "Alert KubeHpaMaxedOut about hpa shop/search. The autoscaler is at its maximum.",
         """
@@ -344,7 +344,7 @@ WORLDS: tuple[World, ...] = (
         The p95 latency of search rose to 850ms because requests to search rose to 910/s.
         """,
     ),
-    _world(
+    make_world(
         "job",
         "Alert KubeJobFailed about job batch/nightly-export-29391. The job failed.",
         """
@@ -359,7 +359,7 @@ WORLDS: tuple[World, ...] = (
         The job nightly-export-29391 failed because permission was denied for table invoices.
         """,
     ),
-    _world(
+    make_world(
         "etcd",
         "Alert etcdNoLeader about etcd member etcd-2. The members of etcd lost their leader.",
         """
@@ -375,7 +375,7 @@ WORLDS: tuple[World, ...] = (
         etcd-2 lost its leader after its fsync duration rose to 1.3s.
         """,
     ),
-    _world(
+    make_world(
         "quota",
         "Alert KubeQuotaExceeded about namespace team-a. The quota of the namespace is exhausted.",
         """
@@ -389,7 +389,7 @@ WORLDS: tuple[World, ...] = (
         worker-6d5c4b3a2 requested cpu 500m.
         """,
     ),
-    _world(
+    make_world(
         "connections",
         "Alert PostgresTooManyConnections about database crm/pg-main. The database is out of connections.",
         """
@@ -405,7 +405,7 @@ WORLDS: tuple[World, ...] = (
         The activity count of pg-main reached its limit of 100.
         """,
     ),
-    _world(
+    make_world(
         "queue",
         "Alert QueueBacklog about queue mail-out. Consumers are slower than producers.",
         """
@@ -422,7 +422,7 @@ WORLDS: tuple[World, ...] = (
         0/6 nodes are available: insufficient cpu.
         """,
     ),
-    _world(
+    make_world(
         "network loss",
         "Alert NodeNetworkErrors about node edge-9. The network interface loses packets.",
         """
@@ -438,7 +438,7 @@ WORLDS: tuple[World, ...] = (
         The retransmit ratio of edge-9 increased after the reboot at 06:48.
         """,
     ),
-    _world(
+    make_world(
         "scrape",
         "Alert TargetDown about job node/exporter. The process behind the target is not running.",
         """
@@ -452,7 +452,7 @@ WORLDS: tuple[World, ...] = (
         The target 10.2.0.9:9100 is unreachable.
         """,
     ),
-    _world(
+    make_world(
         "replication",
         "Alert MySQLReplicationLag about database crm/mysql-1. The replica lags behind.",
         """
@@ -468,7 +468,7 @@ WORLDS: tuple[World, ...] = (
         The lag of mysql-1 rose after CronJob purge-old started a job at 01:25.
         """,
     ),
-    _world(
+    make_world(
         "goroutines",
         "Alert HighGoroutines about pod obs/collector-0. Something leaks.",
         """
@@ -483,7 +483,7 @@ WORLDS: tuple[World, ...] = (
         Goroutines of collector-0 are rising by 1,533 per hour.
         """,
     ),
-    _world(
+    make_world(
         "forbidden",
         "Alert ControllerErrors about pod ops/syncer-0. The service account lacks rights.",
         """
@@ -497,7 +497,7 @@ WORLDS: tuple[World, ...] = (
         Listing secrets is forbidden for system:serviceaccount:ops:syncer.
         """,
     ),
-    _world(
+    make_world(
         "nothing wrong",
         "Alert HighLatency about service web/blog. Over after 3 minutes: a short disturbance.",
         """

@@ -13,6 +13,7 @@ from agent_sre.analysis.grounding.vocabulary import (
     AT,
     CANNOT,
     CAUSE,
+    COMMON,
     COMPARED,
     DOWN,
     FUNCTION_WORDS,
@@ -36,7 +37,9 @@ _GAUGES = frozenset({"now", "value", "ago", "limit"})
 _BOUNDS = frozenset(meaning for word in COMPARED for meaning in meanings(word))
 _NOT_BEFORE_COMPARISON = frozenset({"the", "a", "of", "in", "to", "from", "at", "usual", "usually", "normal", "normally", "limit", "with", "against"})
 _GENERIC = frozenset({"service", "services", "app", "application", "workload", "component", "microservice"})
-_TIMES = frozenset({"time", "count", "x"})
+_LOOSE = frozenset("is was are were be been has had have of in on at to from with by for as and or but which that who while when than not no cannot failto its their after before because".split())
+_COUNTED = frozenset(stem(word) for word in ("error", "failure", "line", "message", "warning", "exception", "event", "log", "refused", "timeout", "panic"))
+_TIMES = frozenset({"time", "count", "x", "line", "like"})
 _PLACES = frozenset({"namespace", "node", "container", "release"})
 _BACKWARD = frozenset({"before", "until", "till", "by"})
 _ORDERLY = frozenset({"before", "after", "since", "until", "till", "by", "at", "from", "on", "around", "about"})
@@ -265,7 +268,7 @@ def _words(piece: _Piece) -> None:
             if not _same_neighbours(piece, index, (word,)):
                 raise Unsupported("unsupported_claim", token.raw, 3)
             supposed = True
-        elif (word in ("within", "over") and _span(piece, index)) or (token.stem == "start" and unit.at is not None and not negated):
+        elif (word in ("within", "over") and _span(piece, index) and not (index and tokens[index - 1].text == "in")) or (token.stem == "start" and unit.at is not None and not negated):
             continue
         elif word in HIGHER | LOWER | AT and _compares(piece, index):
             if negated:
@@ -285,7 +288,7 @@ def _words(piece: _Piece) -> None:
         elif word in KINDS and not (pending and token.stem in unit.words):
             _kind(piece, token)
         elif negated and not pending:  # what is denied has been named; the rest only has to be told of
-            _claim(piece, token, negated=False, said_fail=True, supposed=supposed)
+            _told(piece, token)
         else:
             _claim(piece, token, negated=negated, cannot=cannot, said_fail=said_fail, supposed=supposed)
             piece.anchored = True
@@ -382,6 +385,12 @@ def _kind(piece: _Piece, token: Token) -> None:
     raise Unsupported("unsupported_claim", token.raw, 3)
 
 
+def _told(piece: _Piece, token: Token) -> None:
+    """What follows a denied word only has to be told of: `no error line`, `cannot pull the image`."""
+    if token.stem not in piece.unit.words or not _said_of(piece, token):
+        raise Unsupported("unsupported_claim", token.raw, 3)
+
+
 def _several(unit: Unit, word: str) -> bool:
     """Whether the fact tells of more than one: it says so, or counts."""
     return (
@@ -395,14 +404,16 @@ def _claim(piece: _Piece, token: Token, *, negated: bool, said_fail: bool, canno
     unit = piece.unit
     found = unit.words.get(token.stem, frozenset())
     if negated:
-        fine = bool(found & {"-", "zero"})
+        fine = bool(found & {"-", "zero"}) and _said_of(piece, token)
         if not fine and _context_lends(piece) and piece.context is not None:
             fine = "-" in piece.context.words.get(token.stem, ()) and not found
         if not fine:
             raise Unsupported("contradicts" if found else "unsupported_claim", f"not {token.raw}", 4 if found else 3)
         return
     if "+" in found or (supposed and "hyp" in found) or (said_fail and "+cannot" in found):
-        return
+        if _said_of(piece, token):
+            return
+        raise Unsupported("contradicts", f"{token.raw}, said of something else", 4)
     if "key" in found and (token.stem not in POSITIVE or any(token.stem in fact.keys for said in piece.said for fact in said.facts)):
         return
     if "zero" in found and any(
@@ -419,6 +430,16 @@ def _claim(piece: _Piece, token: Token, *, negated: bool, said_fail: bool, canno
     ):
         return
     raise Unsupported("contradicts" if found else "unsupported_claim", token.raw, 4 if found else 3)
+
+
+def _said_of(piece: _Piece, token: Token) -> bool:
+    """Whether the fact says the word of someone the sentence names: `pod a: image b not found` says of `a` nothing of the kind."""
+    unit = piece.unit
+    places = unit.words_at.get(token.stem, ())
+    if not any(token.hard for token in piece.tokens if token.kind == "name") or not places:
+        return True
+    roots = {_root(name) for name in piece.names}
+    return any(place not in unit.owners or unit.owners[place] in piece.names or _root(unit.owners[place]) in roots for place in places)
 
 
 def _measured(piece: _Piece, token: Token) -> bool:
@@ -475,10 +496,13 @@ def _compares(piece: _Piece, index: int) -> bool:
         if "+" in unit.words.get(tokens[index].stem, ()):
             return True
         raise Unsupported("unsupported_claim", tokens[index].raw, 3)
+    if index and (tokens[index - 1].text in AT or family is not AT and any(token.text in COMPARED for token in tokens[max(0, index - 3) : index])):
+        raise Unsupported("unsupported_claim", tokens[index].raw, 3)
     is_bound = number is not None and any(fact.keys & _BOUNDS for fact in number.facts)
     right = next((fact.number for fact in sorted(number.facts, key=lambda fact: not fact.keys & _BOUNDS)), None) if number is not None else _number_by_key(unit, bound)
     left = next((said.facts[0].number for said in reversed(piece.said) if said.index < index and _alike_numbers(said.facts[0].number, right)), None)
-    left = left or _number_by_key(unit, "now")
+    if left is None and (family is not LOWER or number is not None):
+        left = _number_by_key(unit, "now")
     if (is_bound or number is None) and left is not None and right is not None and left is not right and _alike_numbers(left, right):
         a, b = left.readings[0][1], right.readings[0][1]
         if a > b if family is HIGHER else a < b if family is LOWER else 0.85 * b <= a <= 1.1 * b:
@@ -542,16 +566,18 @@ def _keys(piece: _Piece) -> None:
         number = said.token.number
         if number is None or number.clock or number.date:
             continue
-        for _, word, _ in around(piece.tokens, said.index, 6):
+        for distance, word, _ in around(piece.tokens, said.index, 6):
+            if distance > 1 and word in ("was", "to", "from", "is"):
+                continue
             said_as = meanings(word) | KEYS_OF.get(word, frozenset())
             if not said_as & vocabulary or (stem(word) in NEUTRAL and word not in KEYS_OF):
                 continue
-            fitting = [fact for fact in said.facts if fact.keys & said_as or fact.keys <= _TIMES]
+            fitting = [fact for fact in said.facts if fact.keys & said_as or _is_count(fact)]
             if not fitting:
                 raise Unsupported("contradicts", f"{said.token.raw} is not {word}", 5)
             said.facts, said.keyed = fitting, True
             break
-        if number.bare and not said.keyed and not any(fact.keys & present for fact in said.facts):
+        if number.bare and not said.keyed and not any(fact.keys & present or _is_count(fact) for fact in said.facts):
             if not any(fact.keys & _GAUGES for fact in said.facts) or not unit.words.keys() & present:
                 raise Unsupported("contradicts", f"what {said.token.raw} counts", 5)
         _counted(piece, said)
@@ -566,6 +592,11 @@ def _keys(piece: _Piece) -> None:
             and max(fact.at for fact in second.facts) < min(fact.at for fact in first.facts)
         ):
             raise Unsupported("contradicts", f"{first.token.raw} before {second.token.raw}", 5)
+
+
+def _is_count(fact: FactNumber) -> bool:
+    """Whether the number counts what its whole line tells of: `count=940`, `x4`, `48 lines like …`."""
+    return bool(fact.keys & _TIMES) and fact.keys - KEYS_OF["now"] <= _TIMES
 
 
 def _same_dimension(first: _Said, second: _Said) -> bool:
@@ -587,8 +618,9 @@ def _counted(piece: _Piece, said: _Said) -> None:
     if after[0] in FUNCTION_WORDS | HIGHER | LOWER or after[0] in UNIVERSAL or after[0] in KEYS_OF:
         return
     keys = frozenset().union(*(fact.keys | (unit.metric if fact.keys & _GAUGES else frozenset()) for fact in said.facts))
+    counts = any(_is_count(fact) for fact in said.facts)
     for word in after:
-        if keys & meanings(word):
+        if keys & meanings(word) or counts and stem(word) in _COUNTED and "+" in unit.words.get(stem(word), ()):
             return
         if word in FUNCTION_WORDS or "+" not in unit.words.get(stem(word), ()):
             break
@@ -603,6 +635,8 @@ def _sides(piece: _Piece) -> None:
     fact_passive = " by " in f" {unit.plain} "
     for (i, first), (j, second) in zip(places, places[1:], strict=False):
         a, b = _place(unit, first), _place(unit, second)
+        if not _acts_alike(piece, i, j, a, b):
+            raise Unsupported("contradicts", f"{first} does nothing to {second}", 5)
         if a == b and first != second and any(token.kind == "word" and token.stem not in NEUTRAL and token.text not in KINDS for token in piece.tokens[i + 1 : j]):
             raise Unsupported("contradicts", f"{first} and {second} are one", 5)
         if not _alike(unit, first, second) or a == b:
@@ -614,9 +648,20 @@ def _sides(piece: _Piece) -> None:
             raise Unsupported("contradicts", f"{first} and {second} the other way round", 5)
 
 
+def _acts_alike(piece: _Piece, i: int, j: int, a: int, b: int) -> bool:
+    """`a killed b` needs a fact in which `killed` stands between the two."""
+    between = piece.tokens[i + 1 : j]
+    verbs = [token for token in between if token.kind == "word" and token.stem not in NEUTRAL and token.text not in KINDS]
+    if not verbs or any(token.kind != "word" or token.text in _LOOSE for token in between):
+        return True
+    low, high = min(a, b), max(a, b)
+    told = piece.unit.words_at.get(verbs[-1].stem, ())
+    return any(low < place < high for place in (*told, *(piece.unit.arrows if told else ())))
+
+
 def _stands(token: Token, unit: Unit) -> bool:
     """Whether the token may be someone who does something or to whom it is done: a name, or a word that only the facts know."""
-    if token.quoted or token.kind not in ("name", "word") or words_within(token):
+    if token.quoted or token.kind not in ("name", "word") or words_within(token) or token.stem in COMMON:
         return False
     if token.text in unit.names:
         return not unit.names[token.text] & {"namespace", "metric"} and not re.match(r"p\d", token.text)

@@ -9,7 +9,7 @@ from agent_sre.analysis.grounding.numbers import Number, as_number, month_of, sp
 from agent_sre.analysis.grounding.vocabulary import COMPOUNDS, CONTRACTIONS, PHRASES, PLAIN_CAPITALS, stem
 
 _CHUNK = re.compile(r"[^\s{}()\[\]=,;\"'`<>|→!?]+|->|=>|[{}()\[\]=,;\"'`<>|→!?]")
-_THOUSANDS = re.compile(r"(?<![\w.,])(\d{1,3}(?:,\d{3})+)(?![\w,])")
+_THOUSANDS = re.compile(r"(?<![\w.,])(\d{1,3}(?:,\d{3})+)(?!\w|,\d)")
 _UNIT_GAP = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?) (%|[KMGTP]i?B?|ms|us|µs)(?![\w-])")
 _CONTRACTED = re.compile(r"\b(\w+)n't\b", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"'s\b|(?<=s)'(?=\s)")
@@ -172,14 +172,12 @@ def _names(chunk: str, is_key: bool) -> list[Token]:
 def words_within(token: Token) -> tuple[str, ...]:
     """The words that a machine's name is made of: metrics (`a_b_total`) and reasons (`CrashLoopBackOff`). Names of objects are no words."""
     raw = token.raw
-    if token.kind != "name" or raw.islower() and "_" not in raw or (re.search(r"[-/.:@]|\d", raw.replace("_", "")) and not (token.is_key and "_" in raw)):
+    if token.kind != "name" or raw.islower() and "_" not in raw or re.search(r"[-/.:@]", raw) or re.search(r"\d", raw) and "_" not in raw:
         return ()
-    if "_" in raw or raw.isalpha():
-        text = " ".join(piece for part in raw.split("_") for piece in _CAMEL.findall(part))
-        for pattern, replacement in _PHRASES:
-            text = pattern.sub(replacement, text)
-        return tuple(text.lower().split())
-    return ()
+    text = " ".join(piece for part in raw.split("_") for piece in _CAMEL.findall(part) if not re.search(r"\d", part))
+    for pattern, replacement in _PHRASES:
+        text = pattern.sub(replacement, text)
+    return tuple(text.lower().split())
 
 
 def parts_of(name: str) -> tuple[tuple[str, str], ...]:
@@ -193,6 +191,7 @@ def parts_of(name: str) -> tuple[tuple[str, str], ...]:
         elif len(pieces) == 3 and pieces[0] in KINDS and all(pieces):
             found += [(pieces[1], "namespace"), (pieces[2], KINDS[pieces[0]])]
         found += [("/".join(pieces[-1:]), "")] if ":" in pieces[-1] else []
+    found += [(part, "") for part in re.findall(r"(?<=_)p\d{2,3}(?=_|$)", name)]
     last = name.rsplit("/", 1)[-1]
     if ":" in last and not re.fullmatch(r"[\d.]+:\d+", last):
         base, _, tag = last.partition(":")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
+from itertools import pairwise
 
 from agent_sre.analysis.fact_line import FactLine
 from agent_sre.analysis.grounding.entities import KINDS, Token, parts_of, tokens_of, words_within, workload_of
@@ -34,6 +35,7 @@ from agent_sre.analysis.grounding.vocabulary import (
 _SCOPE_ENDS = frozenset(
     {",", ";", ":", "but", "(", ")", "|", "→", "and", "because", "becauseof", "ledto", "so", "while", "then", "though", "although", "whereas"}
 )
+_PREPOSITIONS = frozenset({"in", "of", "on", "at", "since", "for", "from", "during", "within", "by"})
 _EARLIER = frozenset(
     {
         "ago",
@@ -96,8 +98,10 @@ class Unit:
     kinds: frozenset[str]
     directions: frozenset[str]
     universals: frozenset[str]
+    owners: dict[int, str]  # the last name before each unquoted word: whom it is said of
     metric: frozenset[str]  # what the names of its metrics say
     colons: tuple[int, ...]
+    arrows: tuple[int, ...]
     hypothetical: bool
     hedged: bool
     trouble: bool
@@ -127,7 +131,12 @@ def _units(evidence_id: str, text: str, at: datetime | None) -> tuple[Unit, ...]
 
 @lru_cache(maxsize=2_000)
 def _tokens(text: str) -> tuple[Token, ...]:
-    return tokens_of(without_ids(canonical(text))[0])
+    tokens = tokens_of(without_ids(canonical(text))[0])
+    if not tokens or tokens[0].text not in ("log", "logs", "event"):
+        return tokens
+    # What a log line or an event says is a quotation: the names in it are not what the line is about.
+    colon = next((index for index, token in enumerate(tokens) if token.text == ":"), len(tokens))
+    return (*tokens[: colon + 1], *(replace(token, quoted=True) for token in tokens[colon + 1 :]))
 
 
 def _segments(tokens: tuple[Token, ...]) -> list[tuple[Token, ...]]:
@@ -198,16 +207,20 @@ def _make(evidence_id: str, at: datetime | None, text: str, tokens: tuple[Token,
     words_at: defaultdict[str, list[int]] = defaultdict(list)
     kinds: set[str] = set()
     numbers: list[FactNumber] = []
-    negated = cannot = supposed = False
+    negated = cannot = supposed = fresh = False
     previous, labelled = "", False
     for index, token in enumerate(tokens):
         if (token.kind == "mark" and token.text in _SCOPE_ENDS) or token.text in _SCOPE_ENDS:
             negated = cannot = supposed = False
+        elif token.text in _PREPOSITIONS and not fresh:
+            negated = cannot = False
         if token.kind == "number" and token.number is not None:
             numbers.append(FactNumber(token.number, _keys(tokens, index), index, tokens[index - 1].text if index else ""))
             continue
         if token.kind == "mark":
             continue
+        if token.kind == "name" and re.fullmatch(r"x\d+", token.text) and (times := as_number(token.text[1:])):
+            numbers.append(FactNumber(times, frozenset({"time", "count"}), index))
         if token.kind == "name" and token.text.endswith("_ago") and (span := as_number(token.text[: -len("_ago")])):
             numbers.append(FactNumber(span, frozenset({"span", "ago", "within", "last"}), index))
         kind = KINDS.get(previous, "")
@@ -228,7 +241,7 @@ def _make(evidence_id: str, at: datetime | None, text: str, tokens: tuple[Token,
             said = (token.text,)
         for place, word in enumerate(said):
             if word in NEGATIONS:
-                negated, cannot = True, word in CANNOT
+                negated, cannot, fresh = True, word in CANNOT, True
                 for meaning in meanings(word):
                     words[meaning].add("+")
                 continue
@@ -239,6 +252,7 @@ def _make(evidence_id: str, at: datetime | None, text: str, tokens: tuple[Token,
             if word in KINDS:
                 kinds.add(KINDS[word])
             polarities = {"-", "+cannot"} if cannot else {"-"} if negated else {"hyp"} if supposed else {"+"}
+            fresh = False
             if token.is_key and not negated:
                 polarities = {"zero" if _zero_after(tokens, index) else "key"}
             for meaning in meanings(word):
@@ -246,12 +260,15 @@ def _make(evidence_id: str, at: datetime | None, text: str, tokens: tuple[Token,
                 words_at[meaning].append(index)
             if token.is_key and word in COUNTED_BY:
                 words["replic"].add("+")
-            if stem(word) in _DONE and "+" in polarities and stem(_next(said, place, tokens, index)) in _UNDONE:
+            if stem(word) in _DONE and "+" in polarities and (stem(_next(said, place, tokens, index)) in _UNDONE or place and stem(said[place - 1]) in _UNDONE):
                 words[stem(word)] = {"-", "+cannot"}
             if "+" in polarities:
                 for denied in DENIES.get(stem(word), ()):
                     words[denied].add("-")
         previous, labelled = token.text, token.is_key
+    if "workload" in kinds and words.get("ready") and any(second.at - first.at <= 2 and first.number.bare and second.number.bare for first, second in pairwise(numbers)):
+        kinds.add("pod")
+        words["replic"].add("+")
     _settle_gauge(tokens, words)
     _settle_none(tokens, words)
     flat = {stem: frozenset(found) for stem, found in words.items()}
@@ -270,8 +287,10 @@ def _make(evidence_id: str, at: datetime | None, text: str, tokens: tuple[Token,
         kinds=frozenset(kinds),
         directions=_directions(flat, _with_now(numbers)),
         universals=frozenset(UNIVERSAL[word] for word in raw if word in UNIVERSAL),
+        owners=_owners(tokens, names),
         metric=frozenset(meaning for token in tokens if "_" in token.raw for word in words_within(token) for meaning in meanings(word)),
-        colons=tuple(index for index, token in enumerate(tokens) if token.text in (":", "becauseof", "because") and not token.quoted),
+        arrows=tuple(index for index, token in enumerate(tokens) if token.text == "→"),
+        colons=tuple(index for index, token in enumerate(tokens) if token.text in (":", "becauseof", "because")),
         hypothetical=bool(plain & HYPOTHETICAL),
         hedged=bool(plain & HEDGES),
         trouble=any(flat[word] & {"+", "+cannot", "key"} for word in flat.keys() & TROUBLE) or bool(raw & NEGATIONS),
@@ -315,6 +334,18 @@ def _settle_gauge(tokens: tuple[Token, ...], words: dict[str, set[str]]) -> None
         words.setdefault("down", set()).add("+")
 
 
+def _owners(tokens: tuple[Token, ...], names: dict[str, set[str]]) -> dict[int, str]:
+    """Words that a line says of a thing which it names on the way, after its first colon: `pod a: image b: not found` says it of the image."""
+    owner, found, told = "", {}, False
+    for index, token in enumerate(tokens):
+        told = told or token.text == ":" and not token.quoted
+        if token.kind == "name" and token.hard and told and re.match(r"[a-z]", token.text):
+            owner = token.text if token.quoted or names.get(token.text, set()) & {"image", "volume"} else owner
+        elif token.kind != "mark" and owner and not token.quoted:
+            found[index] = owner
+    return found
+
+
 _DONE = frozenset(stem(word) for word in ("pull", "mount", "attach", "schedule", "start", "create", "resolve", "write", "read", "bind", "scale", "complete", "connect"))
 _UNDONE = frozenset(stem(word) for word in ("failed", "backoff", "error", "refused", "timeout", "denied", "impossible", "rejected"))
 
@@ -336,6 +367,11 @@ def _settle_none(tokens: tuple[Token, ...], words: dict[str, set[str]]) -> None:
 def _keys(tokens: tuple[Token, ...], index: int) -> frozenset[str]:
     """The words that say what the number is: the key before `=`, or the words around it up to the next number or mark."""
     keys: set[str] = set()
+    if index + 1 < len(tokens) and tokens[index + 1].text in ("times", "time", "x"):
+        return frozenset({"time", "count"} | ({word for _, word, step in around(tokens, index, 2) if step < 0} if tokens[index - 1].text != "(" else set()))
+    number = tokens[index].number
+    if index + 2 < len(tokens) and tokens[index + 1].text == "of" and tokens[index + 2].kind == "number" and number is not None and number.bare:
+        index += 2  # 1 of 3 targets: what is said of the second is said of both
     while (
         index + 1 < len(tokens)
         and tokens[index + 1].kind == "number"
@@ -343,7 +379,7 @@ def _keys(tokens: tuple[Token, ...], index: int) -> frozenset[str]:
         and tokens[index + 1].number.bare
         and tokens[index].number.bare
     ):
-        index += 1  # 0/6 nodes: what is said of the second is said of both
+        index += 1  # 0/6 nodes
     first = (
         index - 1
         if index and tokens[index - 1].kind == "number" and tokens[index - 1].number is not None and tokens[index - 1].number.bare
@@ -369,6 +405,8 @@ def around(tokens: Sequence[Token], index: int, most: int) -> list[tuple[int, st
     for step in (-1, 1):
         seen: list[str] = []
         position = index + step
+        if step < 0 and position > 0 and tokens[position].text == "(":
+            position -= 1  # "exit OOMKilled (137)"
         stopped = False
         while 0 <= position < len(tokens) and len(seen) < 2 * most:
             token = tokens[position]
@@ -377,7 +415,7 @@ def around(tokens: Sequence[Token], index: int, most: int) -> list[tuple[int, st
                 break
             if token.kind == "mark" and token.text in ",;|()→=\"`":
                 break
-            if token.is_key:
+            if token.is_key or token.kind == "name" and step < 0 and any(other.text == ":" for other in tokens[position:index]):
                 break
             seen += (
                 [token.text]

@@ -158,6 +158,7 @@ def _joins(tokens: Sequence[Token], index: int) -> bool:
         return (
             bool(after)
             and after[0].kind != "number"
+            and after[0].text not in {"in", "at", "on", "for", "by"}
             and any(item.kind == "name" or (item.kind == "word" and item.stem not in NEUTRAL) for item in after[:6])
         )
     return True

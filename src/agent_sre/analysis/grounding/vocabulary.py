@@ -61,6 +61,7 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (r"\b(?:ha[sd] |have )?(?:lost|loses|losing|lose) (?:its|their|the|a)\b", "without"),
     (r"\b(?:in|on|within) (?:the|this|our) (?:cluster|environment|system)\b", ""),
     (r"\b(?:about|going|bound|set|expected|likely|due|scheduled|meant|supposed) to\b(?= [a-z])(?! \d)", "will"),
+    (r"\bcompared (?:to|with)\b|\bas opposed to\b|\bversus\b|\bvs\.?(?=\s)|\binstead of (?:the )?usual\b", "against"),
     (r"\bset to\b|\bset at\b", "of"),
     (r"\bas well as\b|\balong with\b|\btogether with\b|\bin addition to\b", "and"),
     (r"\bat the same time\b", "and"),
@@ -306,7 +307,7 @@ FOLLOWS: dict[str, frozenset[str]] = {
         "forbidden": "denied permission rejected",
         "unauthorized": "authentication rejected denied",
         "denied": "permission rejected",
-        "notfound": "missing exist",
+        "notfound": "missing",
         "workingset": "memory",
         "rss": "memory",
         "request": "traffic call",
@@ -356,7 +357,7 @@ FUNCTION_WORDS = _set(
 COMMON = _stems(
     "connection connections depth device packet packets file files table line lines kernel revision consumer producer user group account permission key token read write heartbeat election term manifest tag registry"
     " digest header body code statuscode status transaction session thread threads process processes socket port address host path variable environment value interface retransmit ratio total average heap space"
-    " goroutine goroutines fds descriptor window buffer index row column query statement backup snapshot partition topic message messages broker offset bytes cores inode inodes block blocks sector container"
+    " leader goroutine goroutines fds descriptor window buffer index row column query statement backup snapshot partition topic message messages broker offset bytes cores inode inodes block blocks sector container"
     " target rule series sample samples label labels client clients server servers peer peers backend frontend load balancer proxy gateway ingress egress endpoint endpoints route interface zone region member members"
     " receive transmit send sent received accept accepted open opened close closed retry schedule plan allocatable posting post kubelet controller operator admission webhook order acme activity fsync wal"
 )
@@ -381,9 +382,9 @@ KNOWN = frozenset().union(
 DENIES: dict[str, frozenset[str]] = {
     stem(fact): _stems(said)
     for fact, said in {
-        "notfound": "found exist exists present known", "nxdomain": "resolve exist found known", "missing": "exist exists present found set", "pending": "bound running started scheduled",
+        "notfound": "found known", "nxdomain": "resolve found known", "missing": "present found set", "pending": "bound running started scheduled",
         "nospace": "write space", "refused": "connect accept", "timeout": "respond answer", "unreachable": "reach reachable respond", "down": "up reachable running", "noroute": "reach reachable",
-        "forbidden": "allowed permitted permission", "denied": "allowed permitted permission", "expired": "valid", "crashloop": "ready running", "absent": "exist exists present", "insufficient": "enough sufficient",
+        "forbidden": "allowed permitted permission", "denied": "allowed permitted permission", "expired": "valid", "crashloop": "ready running", "absent": "present", "insufficient": "enough sufficient",
     }.items()
 }  # fmt: skip
 """What a fact denies without a negation: `image not found` denies that it exists."""
