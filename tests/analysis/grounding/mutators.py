@@ -126,7 +126,7 @@ def number_of_another_fact(sentence: str, world: World, rng: random.Random) -> s
 
 
 def numbers_swapped(sentence: str, world: World, rng: random.Random) -> str | None:
-    found = [match for match in re.finditer(r"\d[\d,.]*\d?(?:Gi|Mi|ms|s|m|%|/s|/h)?(?![\w:-])", sentence) if match.group()]
+    found = [match for match in re.finditer(r"\d(?:[\d,.]*\d)?(?:Gi|Mi|ms|s|m|%|/s|/h)?(?![\w:-])", sentence) if match.group()]
     if (" from " not in sentence and " of " not in sentence and "usual" not in sentence) or len(found) < 2:
         return None
     first, second = found[0], found[1]
@@ -187,7 +187,7 @@ def number_in_words(sentence: str, world: World, rng: random.Random) -> str | No
         return None
     known = numbers_in(text_of(world))
     words = [word for word in _WORDS if _VALUES[word] not in known]
-    return _put(sentence, rng.choice(found), rng.choice([*words, "a dozen", "a couple of hundred", "several thousand", "countless"]))
+    return _put(sentence, rng.choice(found), rng.choice([*words, *(["a dozen"] if 12 not in known else []), "a couple of hundred", "several thousand", "countless"]))
 
 
 def absent_metric(sentence: str, world: World, rng: random.Random) -> str:
@@ -470,6 +470,8 @@ _STATES = ("{0} is healthy.", "{0} has recovered.", "{0} was deleted.", "{0} is 
 def invented_state(sentence: str, world: World, rng: random.Random) -> str:
     names = [name.rsplit("/", 1)[-1] for fact in world.facts for name in _names(fact.text)]
     said = rng.choice(_STATES).format(rng.choice(names or ["The service"]))
+    if "deleted" in said and "delet" in text_of(world):
+        said = said.replace("deleted", "painted")
     if "disk" in said and re.search("space|Filling", text_of(world)):
         said = said.replace("disk", "certificates")
     return rng.choice([said, f"{sentence} {said}", _end(sentence, f", and {said}")])

@@ -91,7 +91,7 @@ def computed(sentence: str, world: World, rng: random.Random) -> str:
 
 def named_cause(sentence: str, world: World, rng: random.Random) -> str:
     causes = (
-        "a memory leak", "a bad deployment of the ingress", "the kubelet", "lock contention", "a noisy neighbour", "garbage collection pauses", "a misconfigured firewall", "thread pool exhaustion in the client", "a DDoS attack", "an expired license",
+        "a memory leak", "a bad deployment of the ingress", "the controller manager", "lock contention", "a noisy neighbour", "garbage collection pauses", "a misconfigured firewall", "thread pool exhaustion in the client", "a DDoS attack", "an expired license",
         "a cosmic ray", "high load on the scheduler", "a slow NFS server", "a bug in the kernel", "human error", "clock skew", "a broken switch", "a botched migration", "a full inode table", "the weekly backup", "a typo in a Helm chart", "spot instance termination", "a network partition",
     )  # fmt: skip
     joint = rng.choice([" because of ", " due to ", ", caused by ", ", probably because of ", ", which points to ", ", possibly triggered by ", " as a result of ", ", consistent with ", ", and the root cause is ", ". The reason is "])
@@ -124,7 +124,7 @@ def quotation_changed(sentence: str, world: World, rng: random.Random) -> str | 
 def other_state(sentence: str, world: World, rng: random.Random) -> str:
     states = (
         "is thrashing", "is saturated by crawlers", "is a bottleneck", "is leaking connections", "was rescheduled", "was drained", "is cordoned", "is read-only", "was rotated", "was restored from a backup", "is up and running", "is fine", "is in good shape", "is not affected",
-        "is undersized", "is overprovisioned", "lacks a readiness probe", "has no limit", "is flapping", "is quarantined", "needs attention", "is at risk", "was patched", "is vulnerable", "is stuck in Terminating", "has a typo in its name", "is running out of disk", "has expired credentials",
+        "is undersized", "is overprovisioned", "lacks a readiness probe", "has no limit", "is flapping", "is quarantined", "needs attention", "is at risk", "was patched", "is vulnerable", "is stuck in Terminating", "has a typo in its name", "is running out of paper", "has expired credentials",
         "is the culprit", "is to blame", "is a victim", "is innocent", "was tampered with", "responds quickly", "is shutting down", "was upgraded", "is scheduled for deletion", "is encrypted", "is alone", "has two owners", "is unknown", "does not exist", "has become irrelevant", "stays within its limits",
     )  # fmt: skip
     return _after(sentence, f"{_pick(world, rng)} {rng.choice(states)}.", rng)
@@ -136,6 +136,8 @@ def blamed_object(sentence: str, world: World, rng: random.Random) -> str | None
     if len(objects) < 2:
         return None
     first, second = rng.sample(objects, 2)
+    if "delet" in text_of(world):
+        return None
     return rng.choice(
         [f"{first} failed because {second} was deleted.", f"The deletion of {first} broke {second}.", f"{first} caused a leak in {second}.", f"{first} was overloaded by {second}, which then failed.", f"{second} went down after {first} was hacked.", f"{first} infected {second}.", f"{first} exhausted the memory of {second}'s database."]
     )  # fmt: skip

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from agent_sre.analysis.grounding.entities import KINDS, Token, words_within, workload_of
-from agent_sre.analysis.grounding.lines import KEYS_OF, FactNumber, Unit, around, meanings
+from agent_sre.analysis.grounding.lines import KEYS_OF, FactNumber, Unit, around, distinct, meanings
 from agent_sre.analysis.grounding.numbers import Number, agrees
 from agent_sre.analysis.grounding.vocabulary import (
     AT,
@@ -35,10 +36,10 @@ from agent_sre.analysis.grounding.vocabulary import (
 
 _GAUGES = frozenset({"now", "value", "ago", "limit"})
 _BOUNDS = frozenset(meaning for word in COMPARED for meaning in meanings(word))
-_NOT_BEFORE_COMPARISON = frozenset({"the", "a", "of", "in", "to", "from", "at", "usual", "usually", "normal", "normally", "limit", "with", "against"})
+_NOT_BEFORE_COMPARISON = frozenset({"the", "a", "its", "their", "of", "in", "to", "from", "at", "usual", "usually", "normal", "normally", "limit", "with", "against"})
 _GENERIC = frozenset({"service", "services", "app", "application", "workload", "component", "microservice"})
 _LOOSE = frozenset("is was are were be been has had have of in on at to from with by for as and or but which that who while when than not no cannot failto its their after before because".split())
-_COUNTED = frozenset(stem(word) for word in ("error", "failure", "line", "message", "warning", "exception", "event", "log", "refused", "timeout", "panic"))
+_COUNTED = frozenset(stem(word) for word in ("error", "failure", "line", "message", "warning", "exception", "event", "log"))
 _TIMES = frozenset({"time", "count", "x", "line", "like"})
 _PLACES = frozenset({"namespace", "node", "container", "release"})
 _BACKWARD = frozenset({"before", "until", "till", "by"})
@@ -100,9 +101,12 @@ def same_object(name: str, unit: Unit) -> bool:
     """Whether the unit is about that object: it names it, its workload, or a pod of it."""
     if name in unit.names:
         return True
-    base = workload_of(name.rsplit("/", 1)[-1])
     last = name.rsplit("/", 1)[-1]
-    return bool(base and base in unit.names) or ("/" in name and last in unit.names)
+    if "/" in name and last in unit.names:
+        return True
+    base = workload_of(last)
+    siblings = {subject.rsplit("/", 1)[-1] for subject in unit.subjects} - {last}
+    return bool(base and base in unit.names) and not any(workload_of(sibling) == base for sibling in siblings)
 
 
 def name_in(token: Token, unit: Unit) -> bool:
@@ -142,7 +146,7 @@ def _names(piece: _Piece, places: Sequence[Unit], subjects: frozenset[str]) -> N
     if not found and subjects and not any(same_object(name, unit) for name in subjects):
         raise Unsupported("other_object", ", ".join(sorted(subjects)), 2)
     named = {token.text for token in found if not token.stem and token.text in unit.names}
-    if unit.whole and len({_root(name) for name in named if _subject_of(name, unit)}) < 2:
+    if unit.whole and len(distinct(name for name in named if _subject_of(name, unit))) < 2:
         raise Unsupported("ambiguous", "one object of a line about several", 2)
     piece.names = [token.text for token in found]
     piece.anchored = len(named) > 1 or any(words_within(token) and "_" not in token.raw for token in found)
@@ -201,7 +205,7 @@ def _numbers(piece: _Piece) -> None:
 
 
 def _existential(tokens: Sequence[Token], index: int) -> bool:
-    return index + 1 < len(tokens) and tokens[index + 1].text == "of"
+    return index + 2 < len(tokens) and tokens[index + 1].text == "of" and tokens[index + 2].kind != "number"
 
 
 def _borrowed(tokens: Sequence[Token], index: int, fact: FactNumber) -> bool:
@@ -301,16 +305,19 @@ def _words(piece: _Piece) -> None:
 
 def _same_neighbours(piece: _Piece, index: int, words: tuple[str, ...]) -> bool:
     """Whether the fact has one of these words before the same thing: `the first error`, `will be restarted`."""
-    said = {token.stem or token.text for token in piece.tokens[index + 1 : index + 5] if token.kind != "mark" and token.text not in FUNCTION_WORDS}
+    said = [token.stem or token.text for token in piece.tokens[index + 1 : index + 6] if token.kind in ("word", "name") and token.text not in FUNCTION_WORDS]
     told = piece.unit.plain.split()
     near = {stem(other) for place, word in enumerate(told) if word in words for other in told[place + 1 : place + 5] if other not in FUNCTION_WORDS}
-    return bool(said & near)
+    if said:
+        return said[0] in near
+    before = {told[place - 1] for place, word in enumerate(told) if place and word in words}
+    return index > 0 and piece.tokens[index - 1].text in before
 
 
 def _than(piece: _Piece, index: int) -> bool:
     """Whether what follows is a number or a bound, or the fact compares with the same word."""
     rest = piece.tokens[index + 1 : index + 6]
-    return any(token.kind == "number" or token.text in COMPARED for token in rest) or " than " in f" {piece.unit.plain} "
+    return any(token.kind == "number" or token.text in COMPARED for token in rest) or _same_neighbours(piece, index, ("than",))
 
 
 def _span(piece: _Piece, index: int) -> bool:
@@ -352,7 +359,7 @@ def _all_of(unit: Unit) -> bool:
     """Whether every share in the fact is whole: 3/3."""
     shares = [
         (first, second)
-        for first, second in zip(unit.numbers, unit.numbers[1:], strict=False)
+        for first, second in pairwise(unit.numbers)
         if second.at - first.at <= 2 and first.number.bare and second.number.bare
     ]
     return bool(shares) and all(first.number.readings == second.number.readings for first, second in shares)
@@ -436,7 +443,7 @@ def _said_of(piece: _Piece, token: Token) -> bool:
     """Whether the fact says the word of someone the sentence names: `pod a: image b not found` says of `a` nothing of the kind."""
     unit = piece.unit
     places = unit.words_at.get(token.stem, ())
-    if not any(token.hard for token in piece.tokens if token.kind == "name") or not places:
+    if not piece.names or not places:
         return True
     roots = {_root(name) for name in piece.names}
     return any(place not in unit.owners or unit.owners[place] in piece.names or _root(unit.owners[place]) in roots for place in places)
@@ -497,6 +504,8 @@ def _compares(piece: _Piece, index: int) -> bool:
             return True
         raise Unsupported("unsupported_claim", tokens[index].raw, 3)
     if index and (tokens[index - 1].text in AT or family is not AT and any(token.text in COMPARED for token in tokens[max(0, index - 3) : index])):
+        raise Unsupported("unsupported_claim", tokens[index].raw, 3)
+    if number is not None and family is not AT and any(token.text in ("is", "was", "are", "were") for token in tokens[number.index + 1 : number.index + 2]):
         raise Unsupported("unsupported_claim", tokens[index].raw, 3)
     is_bound = number is not None and any(fact.keys & _BOUNDS for fact in number.facts)
     right = next((fact.number for fact in sorted(number.facts, key=lambda fact: not fact.keys & _BOUNDS)), None) if number is not None else _number_by_key(unit, bound)
@@ -572,7 +581,7 @@ def _keys(piece: _Piece) -> None:
             said_as = meanings(word) | KEYS_OF.get(word, frozenset())
             if not said_as & vocabulary or (stem(word) in NEUTRAL and word not in KEYS_OF):
                 continue
-            fitting = [fact for fact in said.facts if fact.keys & said_as or _is_count(fact)]
+            fitting = [fact for fact in said.facts if fact.keys & said_as or (_is_count(fact) and word not in KEYS_OF)]
             if not fitting:
                 raise Unsupported("contradicts", f"{said.token.raw} is not {word}", 5)
             said.facts, said.keyed = fitting, True
@@ -581,7 +590,7 @@ def _keys(piece: _Piece) -> None:
             if not any(fact.keys & _GAUGES for fact in said.facts) or not unit.words.keys() & present:
                 raise Unsupported("contradicts", f"what {said.token.raw} counts", 5)
         _counted(piece, said)
-    for first, second in zip(piece.said, piece.said[1:], strict=False):
+    for first, second in pairwise(piece.said):
         if second.index - first.index <= 3 and any(token.text == "of" for token in piece.tokens[first.index : second.index]):
             a, b = first.facts[0].number, second.facts[0].number
             if a.readings and b.readings and a.readings[0][1] > b.readings[0][1]:
@@ -631,9 +640,14 @@ def _sides(piece: _Piece) -> None:
     """Two objects in one piece stand as they stand in the fact, or the other way round in the passive voice."""
     unit = piece.unit
     places = [(index, token.text) for index, token in enumerate(piece.tokens) if _stands(token, unit)]
+    named = [index for index, token in enumerate(piece.tokens) if token.kind == "name" and not token.quoted and not words_within(token)]
+    for i, j in pairwise(named):
+        strangers = [piece.tokens[index].raw for index in (i, j) if not _stands(piece.tokens[index], unit) and piece.tokens[index].text not in unit.names]
+        if strangers and not _acts_alike(piece, i, j, 0, 0):
+            raise Unsupported("contradicts", f"what {strangers[0]} does", 5)
     passive = any(token.text == "by" for token in piece.tokens)
     fact_passive = " by " in f" {unit.plain} "
-    for (i, first), (j, second) in zip(places, places[1:], strict=False):
+    for (i, first), (j, second) in pairwise(places):
         a, b = _place(unit, first), _place(unit, second)
         if not _acts_alike(piece, i, j, a, b):
             raise Unsupported("contradicts", f"{first} does nothing to {second}", 5)
@@ -661,11 +675,11 @@ def _acts_alike(piece: _Piece, i: int, j: int, a: int, b: int) -> bool:
 
 def _stands(token: Token, unit: Unit) -> bool:
     """Whether the token may be someone who does something or to whom it is done: a name, or a word that only the facts know."""
-    if token.quoted or token.kind not in ("name", "word") or words_within(token) or token.stem in COMMON:
+    if token.quoted or token.kind not in ("name", "word") or words_within(token):
         return False
     if token.text in unit.names:
         return not unit.names[token.text] & {"namespace", "metric"} and not re.match(r"p\d", token.text)
-    return token.stem not in KNOWN and token.text not in KINDS and token.stem in unit.words_at
+    return token.stem not in KNOWN | COMMON and token.text not in KINDS and token.stem in unit.words_at
 
 
 def _place(unit: Unit, name: str) -> int:

@@ -132,15 +132,17 @@ def _units(evidence_id: str, text: str, at: datetime | None) -> tuple[Unit, ...]
 @lru_cache(maxsize=2_000)
 def _tokens(text: str) -> tuple[Token, ...]:
     tokens = tokens_of(without_ids(canonical(text))[0])
-    if not tokens or tokens[0].text not in ("log", "logs", "event"):
+    if not tokens or tokens[0].text not in ("log", "logs"):
         return tokens
-    # What a log line or an event says is a quotation: the names in it are not what the line is about.
+    # What a log line says is a quotation: the names in it are not what the line is about.
     colon = next((index for index, token in enumerate(tokens) if token.text == ":"), len(tokens))
     return (*tokens[: colon + 1], *(replace(token, quoted=True) for token in tokens[colon + 1 :]))
 
 
 def _segments(tokens: tuple[Token, ...]) -> list[tuple[Token, ...]]:
     """The line by its subjects, where it names more than one: each part with what was said before the first name."""
+    if tokens[:1] and tokens[0].text == "event":
+        return []  # an event is about one object; its message may name others
     pieces: list[list[Token]] = [[]]
     depth = 0
     for token in tokens:
@@ -151,7 +153,7 @@ def _segments(tokens: tuple[Token, ...]) -> list[tuple[Token, ...]]:
             pieces[-1].append(token)
     named = [(_subjects(piece), piece) for piece in pieces if piece]
     all_subjects = {name for names, _ in named for name in names}
-    if len({_root(name) for name in all_subjects}) < 2:
+    if len(distinct(all_subjects)) < 2:
         return []
     segments: list[list[Token]] = []
     last: frozenset[str] | None = None
@@ -170,15 +172,20 @@ def _segments(tokens: tuple[Token, ...]) -> list[tuple[Token, ...]]:
 _COMMA = Token("mark", ",", raw=",")
 
 
-def _root(name: str) -> str:
-    last = name.rsplit("/", 1)[-1]
-    return workload_of(last) or last
+def distinct(names: Iterable[str]) -> frozenset[str]:
+    """The objects behind the names: a workload beside its own pod is none of its own, two pods of one workload are two."""
+    last = {name.rsplit("/", 1)[-1] for name in names}
+    return frozenset(last - {workload_of(name) for name in last})
 
 
 def _subjects(tokens: Iterable[Token]) -> frozenset[str]:
     found = set()
     kind, labelled = "", False
+    is_event = False
     for token in tokens:
+        is_event = is_event or token.text == "event"
+        if is_event and token.text == ":":
+            break
         if token.kind == "mark":
             continue
         is_name = token.kind == "name" and not words_within(token) and _may_be_subject(token.text)

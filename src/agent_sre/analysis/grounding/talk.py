@@ -35,6 +35,7 @@ _DETERMINERS = frozenset(
     ]
 )
 _JOINTS = frozenset(["and", "then", "so", "or", "please", "to", "also", "first", "next", "therefore", "now", ",", ";", ":", "("])
+_NOUN_GOES_ON = frozenset("of in on at for with from by is was are were has had and or count rate limit loop loops went rose fell grew cannot not".split())
 _FINITE = frozenset(
     [
         "is",
@@ -98,6 +99,8 @@ def _commands(tokens: Sequence[Token]) -> bool:
         if before == "to" and (index < 2 or tokens[index - 2].text not in ("is", "was", "are", "best", "option", "step", "action")):
             continue
         if after is None or after.text in _DETERMINERS or after.kind == "name":
+            return True
+        if index and not (after.text in _NOUN_GOES_ON or after.text.endswith(("s", "ed")) or after.kind == "mark"):
             return True
         if index == 0 and not any(other.text in _FINITE or other.text.endswith("ed") for other in tokens if other.kind == "word"):
             return True

@@ -153,7 +153,7 @@ NEUTRAL = _stems(
     " may might could likely probably possibly perhaps apparently appear appears seem seems suggest suggests indicate indicates consistent presumably evidently possible probable"
     # telling
     " show shows showing shown report reports reported reporting say says said see seen observe observed indicates indicating confirm confirms confirmed reveal reveals"
-    " point points note noted find found measure measured record recorded display according imply implies evident evidence signal signals finding findings"
+    " note noted find found measure measured record recorded display according imply implies evident evidence signal signals finding findings"
     # nouns that every measurement has
     " value values level levels amount figure figures state status condition reading usage use used using consumption rate count number time times moment"
     " trend pattern item current currently now overall namely specifically alert incident event events situation behaviour behavior detail case"
@@ -343,7 +343,7 @@ ADVICE = _set(
 """Verbs that begin a recommendation."""
 
 ADVISING = _set(
-    "should must recommend recommended recommends advise advised suggestion please need needs ought immediately urgently remedy mitigation fix fixed fixes fixing resolve-by workaround try kubectl helm curl sudo"
+    "should must recommend recommended recommends advise advised suggestion please ought immediately urgently remedy mitigation fix fixed fixes fixing workaround try kubectl helm curl sudo"
 )
 FIRST_PERSON = _set(
     "i me my mine we us our ours you your yours i'm i've assistant prompt instruction instructions model system-prompt ai user's language-model"
