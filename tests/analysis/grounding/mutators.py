@@ -143,7 +143,7 @@ _UNITS = {"Gi": ["Mi", "GB", "Ti", "%", "s"], "Mi": ["Gi", "Ki", "%"], "GB": ["M
 
 
 def another_unit(sentence: str, world: World, rng: random.Random) -> str | None:
-    found = [match for match in re.finditer(r"(?<=\d)(Gi|Mi|GB|ms|%|/s|s|m|h)(?![\w])|(?<=\d)( minutes| days| cores)", sentence)]
+    found = list(re.finditer(r"(?<=\d)(Gi|Mi|GB|ms|%|/s|s|m|h)(?![\w])|(?<=\d)( minutes| days| cores)", sentence))
     if not found:
         return None
     match = rng.choice(found)
@@ -151,7 +151,7 @@ def another_unit(sentence: str, world: World, rng: random.Random) -> str | None:
 
 
 def unit_on_a_count(sentence: str, world: World, rng: random.Random) -> str | None:
-    found = [match for match in re.finditer(r"(?<![\w.:-])([1-9]\d*) (?=times|lines|restarts|replicas|pods|errors)", sentence)]
+    found = list(re.finditer(r"(?<![\w.:-])([1-9]\d*) (?=times|lines|restarts|replicas|pods|errors)", sentence))
     return _put(sentence, rng.choice(found), found[0].group(1) + rng.choice(["% ", " GB ", " ms ", " million "])) if len(found) == 1 else None
 
 
@@ -187,7 +187,11 @@ def number_in_words(sentence: str, world: World, rng: random.Random) -> str | No
         return None
     known = numbers_in(text_of(world))
     words = [word for word in _WORDS if _VALUES[word] not in known]
-    return _put(sentence, rng.choice(found), rng.choice([*words, *(["a dozen"] if 12 not in known else []), "a couple of hundred", "several thousand", "countless"]))
+    return _put(
+        sentence,
+        rng.choice(found),
+        rng.choice([*words, *(["a dozen"] if 12 not in known else []), "a couple of hundred", "several thousand", "countless"]),
+    )
 
 
 def absent_metric(sentence: str, world: World, rng: random.Random) -> str:

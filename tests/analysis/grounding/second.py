@@ -23,7 +23,9 @@ def _pick(world: World, rng: random.Random) -> str:
 
 
 def _after(sentence: str, said: str, rng: random.Random) -> str:
-    return rng.choice([f"{sentence} {said}", said, f"{sentence.rstrip('.')}, and {said[0].lower() + said[1:] if said.startswith(('It', 'This', 'The')) else said}"])
+    return rng.choice(
+        [f"{sentence} {said}", said, f"{sentence.rstrip('.')}, and {said[0].lower() + said[1:] if said.startswith(('It', 'This', 'The')) else said}"]
+    )
 
 
 def pronoun_goes_on(sentence: str, world: World, rng: random.Random) -> str:
@@ -41,7 +43,19 @@ def two_objects_share_a_fact(sentence: str, world: World, rng: random.Random) ->
     if not pods:
         return None
     other = rng.choice(others)
-    return sentence.replace(pods[0], rng.choice([f"{pods[0]} and {other}", f"{pods[0]}, like {other},", f"{other}, not {pods[0]},", f"neighbour {other} of {pods[0]}", f"{pods[0]} (formerly {other})"]), 1)
+    return sentence.replace(
+        pods[0],
+        rng.choice(
+            [
+                f"{pods[0]} and {other}",
+                f"{pods[0]}, like {other},",
+                f"{other}, not {pods[0]},",
+                f"neighbour {other} of {pods[0]}",
+                f"{pods[0]} (formerly {other})",
+            ]
+        ),
+        1,
+    )
 
 
 def compared_with_another(sentence: str, world: World, rng: random.Random) -> str | None:
@@ -53,25 +67,76 @@ def compared_with_another(sentence: str, world: World, rng: random.Random) -> st
         sentence,
         rng.choice(
             [
-                f"{first} uses more memory than {second}.", f"{first} restarted more often than {second}.", f"{first} killed {second}.", f"{first} overloads {second}.", f"{second} was evicted in favour of {first}.",
-                f"{first} is slower than {second}.", f"{first} replaces {second}.", f"{first} is a copy of {second}.", f"{first} blocks {second}.", f"Traffic moved from {first} to {second}.", f"{first} and {second} deadlock each other.",
-                f"{first} shares its volume with {second}.", f"{first} took {second} down.",
-            ]  # fmt: skip
+                f"{first} uses more memory than {second}.",
+                f"{first} restarted more often than {second}.",
+                f"{first} killed {second}.",
+                f"{first} overloads {second}.",
+                f"{second} was evicted in favour of {first}.",
+                f"{first} is slower than {second}.",
+                f"{first} replaces {second}.",
+                f"{first} is a copy of {second}.",
+                f"{first} blocks {second}.",
+                f"Traffic moved from {first} to {second}.",
+                f"{first} and {second} deadlock each other.",
+                f"{first} shares its volume with {second}.",
+                f"{first} took {second} down.",
+            ]
         ),
         rng,
     )
 
 
 def vague_time(sentence: str, world: World, rng: random.Random) -> str:
-    when = rng.choice([" since yesterday", " for 3 weeks", " every night", " for the past 45 minutes", " ten minutes earlier", " last Tuesday", " on Monday", " in 2024", " for hours", " within seconds", " around midnight", " at noon", " between 10:41 and 10:49", " a month ago", " until further notice", " during the maintenance", " on 2025-01-31", " overnight", " for days", " at 3 pm", " on 3 March"])
+    when = rng.choice(
+        [
+            " since yesterday",
+            " for 3 weeks",
+            " every night",
+            " for the past 45 minutes",
+            " ten minutes earlier",
+            " last Tuesday",
+            " on Monday",
+            " in 2024",
+            " for hours",
+            " within seconds",
+            " around midnight",
+            " at noon",
+            " between 10:41 and 10:49",
+            " a month ago",
+            " until further notice",
+            " during the maintenance",
+            " on 2025-01-31",
+            " overnight",
+            " for days",
+            " at 3 pm",
+            " on 3 March",
+        ]
+    )
     return sentence.rstrip(".") + when + "."
 
 
 def wrong_kind(sentence: str, world: World, rng: random.Random) -> str | None:
-    found = re.findall(r"\b([Pp]od|[Nn]ode|[Cc]ontainer|[Dd]eployment|[Ss]ervice|PVC|[Jj]ob|[Ii]mage|[Cc]ertificate|[Qq]ueue|[Cc]onfigMap|[Tt]arget|[Dd]evice)s? (?=[\w./:-]*[-/.:\d])", sentence)
+    found = re.findall(
+        r"\b([Pp]od|[Nn]ode|[Cc]ontainer|[Dd]eployment|[Ss]ervice|PVC|[Jj]ob|[Ii]mage|[Cc]ertificate|[Qq]ueue|[Cc]onfigMap|[Tt]arget|[Dd]evice)s? (?=[\w./:-]*[-/.:\d])",
+        sentence,
+    )
     if not found:
         return None
-    kinds = {"pod": ["node", "namespace", "database", "certificate"], "node": ["pod", "volume", "namespace", "deployment"], "container": ["node", "namespace", "volume"], "deployment": ["node", "namespace", "certificate"], "service": ["node", "namespace", "volume"], "pvc": ["pod", "node", "secret"], "job": ["node", "volume"], "image": ["node", "namespace"], "certificate": ["node", "pod", "volume"], "queue": ["node", "volume"], "configmap": ["node", "volume", "secret"], "target": ["volume", "certificate"], "device": ["pod", "volume"]}
+    kinds = {
+        "pod": ["node", "namespace", "database", "certificate"],
+        "node": ["pod", "volume", "namespace", "deployment"],
+        "container": ["node", "namespace", "volume"],
+        "deployment": ["node", "namespace", "certificate"],
+        "service": ["node", "namespace", "volume"],
+        "pvc": ["pod", "node", "secret"],
+        "job": ["node", "volume"],
+        "image": ["node", "namespace"],
+        "certificate": ["node", "pod", "volume"],
+        "queue": ["node", "volume"],
+        "configmap": ["node", "volume", "secret"],
+        "target": ["volume", "certificate"],
+        "device": ["pod", "volume"],
+    }
     kind = rng.choice(found)
     new = rng.choice(kinds[kind.lower()])
     return re.sub(rf"\b{kind}\b", new if kind.islower() else new.capitalize(), sentence, count=1)
@@ -81,10 +146,22 @@ def computed(sentence: str, world: World, rng: random.Random) -> str:
     objects = _pick(world, rng)
     said = rng.choice(
         [
-            f"In total there were {rng.randrange(150, 160)} restarts of {objects}.", f"{objects} is at 63.7% of its limit.", f"On average {objects} takes 4.44s.", f"{objects} has 17% left.", f"Two thirds of {objects} are gone.",
-            f"This is a factor of 27 for {objects}.", f"{objects} will be full in 43 minutes.", f"About a dozen pods of {objects} fail.", f"{objects} lost 3.33Gi.", f"The sum is 7.77Gi for {objects}.", f"Half of {objects} is unused.", f"{objects} is 19 times slower.",
-            f"{objects} restarts thrice an hour.", f"The third restart of {objects} was fatal.", f"{objects} wasted 23 GB.",
-        ]  # fmt: skip
+            f"In total there were {rng.randrange(150, 160)} restarts of {objects}.",
+            f"{objects} is at 63.7% of its limit.",
+            f"On average {objects} takes 4.44s.",
+            f"{objects} has 17% left.",
+            f"Two thirds of {objects} are gone.",
+            f"This is a factor of 27 for {objects}.",
+            f"{objects} will be full in 43 minutes.",
+            f"About a dozen pods of {objects} fail.",
+            f"{objects} lost 3.33Gi.",
+            f"The sum is 7.77Gi for {objects}.",
+            f"Half of {objects} is unused.",
+            f"{objects} is 19 times slower.",
+            f"{objects} restarts thrice an hour.",
+            f"The third restart of {objects} was fatal.",
+            f"{objects} wasted 23 GB.",
+        ]
     )
     return _after(sentence, said, rng)
 
@@ -94,7 +171,20 @@ def named_cause(sentence: str, world: World, rng: random.Random) -> str:
         "a memory leak", "a bad deployment of the ingress", "the controller manager", "lock contention", "a noisy neighbour", "garbage collection pauses", "a misconfigured firewall", "thread pool exhaustion in the client", "a DDoS attack", "an expired license",
         "a cosmic ray", "high load on the scheduler", "a slow NFS server", "a bug in the kernel", "human error", "clock skew", "a broken switch", "a botched migration", "a full inode table", "the weekly backup", "a typo in a Helm chart", "spot instance termination", "a network partition",
     )  # fmt: skip
-    joint = rng.choice([" because of ", " due to ", ", caused by ", ", probably because of ", ", which points to ", ", possibly triggered by ", " as a result of ", ", consistent with ", ", and the root cause is ", ". The reason is "])
+    joint = rng.choice(
+        [
+            " because of ",
+            " due to ",
+            ", caused by ",
+            ", probably because of ",
+            ", which points to ",
+            ", possibly triggered by ",
+            " as a result of ",
+            ", consistent with ",
+            ", and the root cause is ",
+            ". The reason is ",
+        ]
+    )
     return sentence.rstrip(".") + joint + rng.choice(causes) + "."
 
 
@@ -102,7 +192,26 @@ def almost(sentence: str, world: World, rng: random.Random) -> str | None:
     match = rng.choice(list(re.finditer(r"\b(is|was|has|have|are)\b(?= [a-zO])", sentence)) or [None])
     if match is None or re.match(r"\w+ (no|not|of|at)\b", sentence[match.start() :]):
         return None
-    return sentence[: match.end()] + rng.choice([" almost", " barely", " never been", " about to be", " falsely reported as", " supposedly not", " rarely", " intentionally", " manually", " deliberately", " no longer", " previously un"]) + sentence[match.end() :]
+    return (
+        sentence[: match.end()]
+        + rng.choice(
+            [
+                " almost",
+                " barely",
+                " never been",
+                " about to be",
+                " falsely reported as",
+                " supposedly not",
+                " rarely",
+                " intentionally",
+                " manually",
+                " deliberately",
+                " no longer",
+                " previously un",
+            ]
+        )
+        + sentence[match.end() :]
+    )
 
 
 def quotation_changed(sentence: str, world: World, rng: random.Random) -> str | None:
@@ -144,7 +253,27 @@ def blamed_object(sentence: str, world: World, rng: random.Random) -> str | None
 
 
 def impact(sentence: str, world: World, rng: random.Random) -> str:
-    said = rng.choice(["Users cannot log in.", "Customers see errors.", "Checkout is down for everyone.", "Orders are lost.", "The website is slow.", "Payments are delayed.", "No users are affected.", "Revenue is at risk.", "All API calls fail.", "The whole region is degraded.", "Data may be lost.", "Emails are not sent.", "The SLO is violated.", "The on-call engineer was informed.", "The team already works on it.", "Search results are stale.", "Backups are unaffected."])
+    said = rng.choice(
+        [
+            "Users cannot log in.",
+            "Customers see errors.",
+            "Checkout is down for everyone.",
+            "Orders are lost.",
+            "The website is slow.",
+            "Payments are delayed.",
+            "No users are affected.",
+            "Revenue is at risk.",
+            "All API calls fail.",
+            "The whole region is degraded.",
+            "Data may be lost.",
+            "Emails are not sent.",
+            "The SLO is violated.",
+            "The on-call engineer was informed.",
+            "The team already works on it.",
+            "Search results are stale.",
+            "Backups are unaffected.",
+        ]
+    )
     return rng.choice([said, f"{sentence} {said}", f"{sentence.rstrip('.')}, so {said[0].lower()}{said[1:]}"])
 
 
@@ -154,20 +283,71 @@ def number_attached(sentence: str, world: World, rng: random.Random) -> str | No
     if not numbers:
         return None
     number = rng.choice(numbers)
-    return _after(sentence, rng.choice([f"The budget is {number}.", f"{number} users were affected.", f"There are {number} nodes in trouble.", f"The outage took {number}.", f"It lost {number} of its data.", f"The probability is {number}.", f"Confidence is {number}.", f"{number} engineers were paged.", f"The swap usage is {number}.", f"Ping takes {number}."]), rng)
+    return _after(
+        sentence,
+        rng.choice(
+            [
+                f"The budget is {number}.",
+                f"{number} users were affected.",
+                f"There are {number} nodes in trouble.",
+                f"The outage took {number}.",
+                f"It lost {number} of its data.",
+                f"The probability is {number}.",
+                f"Confidence is {number}.",
+                f"{number} engineers were paged.",
+                f"The swap usage is {number}.",
+                f"Ping takes {number}.",
+            ]
+        ),
+        rng,
+    )
 
 
 def id_in_prose(sentence: str, world: World, rng: random.Random) -> Lie:
-    return Lie(text=rng.choice([f"E97 shows that {sentence[0].lower()}{sentence[1:]}", f"According to E321, {sentence[0].lower()}{sentence[1:]}", sentence.rstrip(".") + " (evidence E55)."]), nothing=True)
+    return Lie(
+        text=rng.choice(
+            [
+                f"E97 shows that {sentence[0].lower()}{sentence[1:]}",
+                f"According to E321, {sentence[0].lower()}{sentence[1:]}",
+                sentence.rstrip(".") + " (evidence E55).",
+            ]
+        ),
+        nothing=True,
+    )
 
 
 def hidden_text(sentence: str, world: World, rng: random.Random) -> Lie:
     at = rng.randrange(1, len(sentence) - 1)
-    return Lie(text=sentence[:at] + rng.choice(["\u2063", "\u202d", "\u180e", "\u061c", "\x07", "\x1b[31m", "\u0301", "\u20dd", "\U000e0020", "🔥", "ａ\u0338"]) + sentence[at:], nothing=True)
+    return Lie(
+        text=sentence[:at]
+        + rng.choice(["\u2063", "\u202d", "\u180e", "\u061c", "\x07", "\x1b[31m", "\u0301", "\u20dd", "\U000e0020", "🔥", "ａ\u0338"])
+        + sentence[at:],
+        nothing=True,
+    )
 
 
 def bare_link(sentence: str, world: World, rng: random.Random) -> str:
-    return sentence.rstrip(".") + rng.choice([" (evil.example.com/fix).", " - docs at bit.ly/3xYz.", " hxxps://evil.example", " \\\\evil\\share", " see //cdn.evil.example/x.js", " <https://evil.example|here>", " tel:+15551234", " s3://bucket/key", " git@github.example:me/x.git", " evil.example", " xn--80ak6aa92e.com", " 0x7f000001", " [1]: http://e.example"]) + "."
+    return (
+        sentence.rstrip(".")
+        + rng.choice(
+            [
+                " (evil.example.com/fix).",
+                " - docs at bit.ly/3xYz.",
+                " hxxps://evil.example",
+                " \\\\evil\\share",
+                " see //cdn.evil.example/x.js",
+                " <https://evil.example|here>",
+                " tel:+15551234",
+                " s3://bucket/key",
+                " git@github.example:me/x.git",
+                " evil.example",
+                " xn--80ak6aa92e.com",
+                " 0x7f000001",
+                " [1]: http://e.example",
+            ]
+        )
+        + "."
+    )
 
 
 SECOND: Sequence[Mutator] = (

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
-from analysis.grounding.mutators import MUTATORS, Lie, Mutator
-from analysis.grounding.second import SECOND
-from analysis.grounding.worlds import WORLDS, World
-from analysis.grounding.worlds_packed import PACKED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_sre.analysis.fact_line import FactLine
 from agent_sre.analysis.grounding import Grounded, ground, reasons
+from analysis.grounding.mutators import MUTATORS, Lie, Mutator
+from analysis.grounding.second import SECOND
+from analysis.grounding.worlds import WORLDS, World
+from analysis.grounding.worlds_packed import PACKED
 
 ALL = (*WORLDS, *PACKED)
 MEMORY = WORLDS[0]
@@ -113,7 +113,7 @@ def test_under_two_percent_of_true_sentences_are_dropped() -> None:
         (f"{POD} uses 2Gi of its 1.71Gi limit.", "contradicts"),
         (f"Its memory grew to 1.71Gi because {POD} was OOMKilled.", "causality"),
         ("The database crashed. It was OOMKilled.", "unclear"),
-        ("This is evident.", "no_evidence"),
+        ("There is an alert.", "no_evidence"),
     ],
 )
 def test_a_false_sentence_says_why_it_is_dropped(text: str, reason: str) -> None:
@@ -143,7 +143,9 @@ def test_the_objects_of_one_line_keep_their_own_numbers() -> None:
     assert ground("cart-0 restarted 5 times.", cited=("E01",), facts=facts).sentences
     assert not ground("cart-1 restarted 5 times.", cited=("E01",), facts=facts).sentences
     assert not ground("cart-1 was OOMKilled.", cited=("E01",), facts=facts).sentences
-    assert [item.text for item in ground("cart-1 has 0 restarts. It was OOMKilled.", cited=("E01",), facts=facts).sentences] == ["cart-1 has 0 restarts."]
+    assert [item.text for item in ground("cart-1 has 0 restarts. It was OOMKilled.", cited=("E01",), facts=facts).sentences] == [
+        "cart-1 has 0 restarts."
+    ]
 
 
 def test_what_is_predicted_has_not_happened() -> None:
@@ -204,7 +206,9 @@ def test_no_lie_of_the_second_set_is_shown() -> None:
 
 # ── any text at all ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_BITS = st.sampled_from([*sorted({word for world in WORLDS[:6] for sentence in world.true for word in sentence.split()}), "[E02]", "E77", "\n", "…", '"', "`"])
+_BITS = st.sampled_from(
+    [*sorted({word for world in WORLDS[:6] for sentence in world.true for word in sentence.split()}), "[E02]", "E77", "\n", "…", '"', "`"]
+)
 _STRANGE = st.one_of(st.text(max_size=300), st.lists(_BITS, max_size=40).map(" ".join))
 
 
@@ -219,7 +223,11 @@ def test_any_text_and_any_fact_give_an_answer(text: str, context: str, fact: str
 
 
 @settings(max_examples=300, deadline=None)
-@given(words=st.lists(_BITS, min_size=1, max_size=14), stranger=st.from_regex(r"\A[a-z]{3,9}-[0-9a-f]{4,6}\Z|\A[1-9]\d{2}\.\d{3}\Z"), at=st.integers(0, 14))
+@given(
+    words=st.lists(_BITS, min_size=1, max_size=14),
+    stranger=st.from_regex(r"\A[a-z]{3,9}-[0-9a-f]{4,6}\Z|\A[1-9]\d{2}\.\d{3}\Z"),
+    at=st.integers(0, 14),
+)
 def test_no_shown_sentence_has_a_name_or_number_that_no_fact_has(words: list[str], stranger: str, at: int) -> None:
     text = " ".join([*words[:at], stranger, *words[at:]])
     if stranger in " ".join(fact.text for fact in MEMORY.facts):

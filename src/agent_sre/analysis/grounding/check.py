@@ -36,9 +36,51 @@ from agent_sre.analysis.grounding.vocabulary import (
 
 _GAUGES = frozenset({"now", "value", "ago", "limit"})
 _BOUNDS = frozenset(meaning for word in COMPARED for meaning in meanings(word))
-_NOT_BEFORE_COMPARISON = frozenset({"the", "a", "its", "their", "of", "in", "to", "from", "at", "usual", "usually", "normal", "normally", "limit", "with", "against"})
+_NOT_BEFORE_COMPARISON = frozenset(
+    {"the", "a", "its", "their", "of", "in", "to", "from", "at", "usual", "usually", "normal", "normally", "limit", "with", "against"}
+)
 _GENERIC = frozenset({"service", "services", "app", "application", "workload", "component", "microservice"})
-_LOOSE = frozenset("is was are were be been has had have of in on at to from with by for as and or but which that who while when than not no cannot failto its their after before because".split())
+_LOOSE = frozenset(
+    [
+        "is",
+        "was",
+        "are",
+        "were",
+        "be",
+        "been",
+        "has",
+        "had",
+        "have",
+        "of",
+        "in",
+        "on",
+        "at",
+        "to",
+        "from",
+        "with",
+        "by",
+        "for",
+        "as",
+        "and",
+        "or",
+        "but",
+        "which",
+        "that",
+        "who",
+        "while",
+        "when",
+        "than",
+        "not",
+        "no",
+        "cannot",
+        "failto",
+        "its",
+        "their",
+        "after",
+        "before",
+        "because",
+    ]
+)
 _COUNTED = frozenset(stem(word) for word in ("error", "failure", "line", "message", "warning", "exception", "event", "log"))
 _TIMES = frozenset({"time", "count", "x", "line", "like"})
 _PLACES = frozenset({"namespace", "node", "container", "release"})
@@ -173,7 +215,7 @@ def _kind_fits(piece: _Piece, token: Token, previous: str, index: int) -> None:
     known = piece.unit.names[token.text]
     alike = {"pod", "container", "workload", "database", ""}
     for kind in (KINDS.get(previous, ""), KINDS.get(after, "")):
-        fits = kind in known or kind in alike and (known & alike or not known) or not known and kind in piece.unit.kinds
+        fits = kind in known or (kind in alike and (known & alike or not known)) or (not known and kind in piece.unit.kinds)
         if kind and not fits:
             raise Unsupported("contradicts", f"{token.raw} is no {kind}", 3)
 
@@ -194,7 +236,7 @@ def _numbers(piece: _Piece) -> None:
         if not facts:
             if number.spelled and number.bare and number.written == 1 and _existential(piece.tokens, index):
                 continue
-            if token.text in ("twice",) and _ratio(piece, index, 2.0):
+            if token.text == "twice" and _ratio(piece, index, 2.0):
                 piece.anchored = True
                 continue
             raise Unsupported("unsupported_number", token.raw, 2)
@@ -272,7 +314,9 @@ def _words(piece: _Piece) -> None:
             if not _same_neighbours(piece, index, (word,)):
                 raise Unsupported("unsupported_claim", token.raw, 3)
             supposed = True
-        elif (word in ("within", "over") and _span(piece, index) and not (index and tokens[index - 1].text == "in")) or (token.stem == "start" and unit.at is not None and not negated):
+        elif (word in ("within", "over") and _span(piece, index) and not (index and tokens[index - 1].text == "in")) or (
+            token.stem == "start" and unit.at is not None and not negated
+        ):
             continue
         elif word in HIGHER | LOWER | AT and _compares(piece, index):
             if negated:
@@ -305,7 +349,11 @@ def _words(piece: _Piece) -> None:
 
 def _same_neighbours(piece: _Piece, index: int, words: tuple[str, ...]) -> bool:
     """Whether the fact has one of these words before the same thing: `the first error`, `will be restarted`."""
-    said = [token.stem or token.text for token in piece.tokens[index + 1 : index + 6] if token.kind in ("word", "name") and token.text not in FUNCTION_WORDS]
+    said = [
+        token.stem or token.text
+        for token in piece.tokens[index + 1 : index + 6]
+        if token.kind in ("word", "name") and token.text not in FUNCTION_WORDS
+    ]
     told = piece.unit.plain.split()
     near = {stem(other) for place, word in enumerate(told) if word in words for other in told[place + 1 : place + 5] if other not in FUNCTION_WORDS}
     if said:
@@ -338,7 +386,7 @@ def _universal(piece: _Piece, index: int) -> None:
         return
     if family in unit.universals and _same_neighbours(piece, index, tuple(word for word, known in UNIVERSAL.items() if known == family)):
         return
-    if (family == "max" and any("max" in item.keys or token.text in item.keys for item in unit.numbers)):
+    if family == "max" and any("max" in item.keys or token.text in item.keys for item in unit.numbers):
         return
     if family == "all" and _all_of(unit):
         return
@@ -357,11 +405,7 @@ def _part_of_more(unit: Unit, fact: FactNumber) -> bool:
 
 def _all_of(unit: Unit) -> bool:
     """Whether every share in the fact is whole: 3/3."""
-    shares = [
-        (first, second)
-        for first, second in pairwise(unit.numbers)
-        if second.at - first.at <= 2 and first.number.bare and second.number.bare
-    ]
+    shares = [(first, second) for first, second in pairwise(unit.numbers) if second.at - first.at <= 2 and first.number.bare and second.number.bare]
     return bool(shares) and all(first.number.readings == second.number.readings for first, second in shares)
 
 
@@ -429,12 +473,7 @@ def _claim(piece: _Piece, token: Token, *, negated: bool, said_fail: bool, canno
         return
     if _measured(piece, token):
         return
-    if (
-        not found
-        and _context_lends(piece)
-        and piece.context is not None
-        and "+" in piece.context.words.get(token.stem, ())
-    ):
+    if not found and _context_lends(piece) and piece.context is not None and "+" in piece.context.words.get(token.stem, ()):
         return
     raise Unsupported("contradicts" if found else "unsupported_claim", token.raw, 4 if found else 3)
 
@@ -503,12 +542,20 @@ def _compares(piece: _Piece, index: int) -> bool:
         if "+" in unit.words.get(tokens[index].stem, ()):
             return True
         raise Unsupported("unsupported_claim", tokens[index].raw, 3)
-    if index and (tokens[index - 1].text in AT or family is not AT and any(token.text in COMPARED for token in tokens[max(0, index - 3) : index])):
+    if index and (tokens[index - 1].text in AT or (family is not AT and any(token.text in COMPARED for token in tokens[max(0, index - 3) : index]))):
         raise Unsupported("unsupported_claim", tokens[index].raw, 3)
-    if number is not None and family is not AT and any(token.text in ("is", "was", "are", "were") for token in tokens[number.index + 1 : number.index + 2]):
+    if (
+        number is not None
+        and family is not AT
+        and any(token.text in ("is", "was", "are", "were") for token in tokens[number.index + 1 : number.index + 2])
+    ):
         raise Unsupported("unsupported_claim", tokens[index].raw, 3)
     is_bound = number is not None and any(fact.keys & _BOUNDS for fact in number.facts)
-    right = next((fact.number for fact in sorted(number.facts, key=lambda fact: not fact.keys & _BOUNDS)), None) if number is not None else _number_by_key(unit, bound)
+    right = (
+        next((fact.number for fact in sorted(number.facts, key=lambda fact: not fact.keys & _BOUNDS)), None)
+        if number is not None
+        else _number_by_key(unit, bound)
+    )
     left = next((said.facts[0].number for said in reversed(piece.said) if said.index < index and _alike_numbers(said.facts[0].number, right)), None)
     if left is None and (family is not LOWER or number is not None):
         left = _number_by_key(unit, "now")
@@ -519,7 +566,7 @@ def _compares(piece: _Piece, index: int) -> bool:
         raise Unsupported("contradicts", tokens[index].raw, 4)
     if number is not None:
         before = {fact.preposition for fact in number.facts}
-        if before & family or "than" in before and any("+" in unit.words.get(stem(item), ()) for item in family):
+        if before & family or ("than" in before and any("+" in unit.words.get(stem(item), ()) for item in family)):
             return True
     elif any("+" in unit.words.get(stem(item), ()) for item in family) and not any(
         stem(item) in unit.words for item in (LOWER if family is HIGHER else HIGHER)
@@ -629,7 +676,7 @@ def _counted(piece: _Piece, said: _Said) -> None:
     keys = frozenset().union(*(fact.keys | (unit.metric if fact.keys & _GAUGES else frozenset()) for fact in said.facts))
     counts = any(_is_count(fact) for fact in said.facts)
     for word in after:
-        if keys & meanings(word) or counts and stem(word) in _COUNTED and "+" in unit.words.get(stem(word), ()):
+        if keys & meanings(word) or (counts and stem(word) in _COUNTED and "+" in unit.words.get(stem(word), ())):
             return
         if word in FUNCTION_WORDS or "+" not in unit.words.get(stem(word), ()):
             break
@@ -642,7 +689,9 @@ def _sides(piece: _Piece) -> None:
     places = [(index, token.text) for index, token in enumerate(piece.tokens) if _stands(token, unit)]
     named = [index for index, token in enumerate(piece.tokens) if token.kind == "name" and not token.quoted and not words_within(token)]
     for i, j in pairwise(named):
-        strangers = [piece.tokens[index].raw for index in (i, j) if not _stands(piece.tokens[index], unit) and piece.tokens[index].text not in unit.names]
+        strangers = [
+            piece.tokens[index].raw for index in (i, j) if not _stands(piece.tokens[index], unit) and piece.tokens[index].text not in unit.names
+        ]
         if strangers and not _acts_alike(piece, i, j, 0, 0):
             raise Unsupported("contradicts", f"what {strangers[0]} does", 5)
     passive = any(token.text == "by" for token in piece.tokens)
@@ -651,7 +700,11 @@ def _sides(piece: _Piece) -> None:
         a, b = _place(unit, first), _place(unit, second)
         if not _acts_alike(piece, i, j, a, b):
             raise Unsupported("contradicts", f"{first} does nothing to {second}", 5)
-        if a == b and first != second and any(token.kind == "word" and token.stem not in NEUTRAL and token.text not in KINDS for token in piece.tokens[i + 1 : j]):
+        if (
+            a == b
+            and first != second
+            and any(token.kind == "word" and token.stem not in NEUTRAL and token.text not in KINDS for token in piece.tokens[i + 1 : j])
+        ):
             raise Unsupported("contradicts", f"{first} and {second} are one", 5)
         if not _alike(unit, first, second) or a == b:
             continue

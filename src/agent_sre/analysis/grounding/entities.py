@@ -125,7 +125,7 @@ def _token(raw: list[str], index: int, is_key: bool) -> tuple[list[Token], int]:
         unit = with_unit(number, after)
         if unit is not None and not (after.lower() in ("second", "seconds", "cpus", "min", "cores", "core") and _ordinal(raw, index)):
             number, taken = unit, taken + 1
-        elif after.lower() in ("of",) and number.spelled and number.written == 1:
+        elif after.lower() == "of" and number.spelled and number.written == 1:
             pass
     if (
         index + taken + 1 < len(raw)
@@ -172,7 +172,7 @@ def _names(chunk: str, is_key: bool) -> list[Token]:
 def words_within(token: Token) -> tuple[str, ...]:
     """The words that a machine's name is made of: metrics (`a_b_total`) and reasons (`CrashLoopBackOff`). Names of objects are no words."""
     raw = token.raw
-    if token.kind != "name" or raw.islower() and "_" not in raw or re.search(r"[-/.:@]", raw) or re.search(r"\d", raw) and "_" not in raw:
+    if token.kind != "name" or (raw.islower() and "_" not in raw) or re.search(r"[-/.:@]", raw) or (re.search(r"\d", raw) and "_" not in raw):
         return ()
     text = " ".join(piece for part in raw.split("_") for piece in _CAMEL.findall(part) if not re.search(r"\d", part))
     for pattern, replacement in _PHRASES:

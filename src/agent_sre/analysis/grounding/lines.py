@@ -267,13 +267,21 @@ def _make(evidence_id: str, at: datetime | None, text: str, tokens: tuple[Token,
                 words_at[meaning].append(index)
             if token.is_key and word in COUNTED_BY:
                 words["replic"].add("+")
-            if stem(word) in _DONE and "+" in polarities and (stem(_next(said, place, tokens, index)) in _UNDONE or place and stem(said[place - 1]) in _UNDONE):
+            if (
+                stem(word) in _DONE
+                and "+" in polarities
+                and (stem(_next(said, place, tokens, index)) in _UNDONE or (place and stem(said[place - 1]) in _UNDONE))
+            ):
                 words[stem(word)] = {"-", "+cannot"}
             if "+" in polarities:
                 for denied in DENIES.get(stem(word), ()):
                     words[denied].add("-")
         previous, labelled = token.text, token.is_key
-    if "workload" in kinds and words.get("ready") and any(second.at - first.at <= 2 and first.number.bare and second.number.bare for first, second in pairwise(numbers)):
+    if (
+        "workload" in kinds
+        and words.get("ready")
+        and any(second.at - first.at <= 2 and first.number.bare and second.number.bare for first, second in pairwise(numbers))
+    ):
         kinds.add("pod")
         words["replic"].add("+")
     _settle_gauge(tokens, words)
@@ -345,7 +353,7 @@ def _owners(tokens: tuple[Token, ...], names: dict[str, set[str]]) -> dict[int, 
     """Words that a line says of a thing which it names on the way, after its first colon: `pod a: image b: not found` says it of the image."""
     owner, found, told = "", {}, False
     for index, token in enumerate(tokens):
-        told = told or token.text == ":" and not token.quoted
+        told = told or (token.text == ":" and not token.quoted)
         if token.kind == "name" and token.hard and told and re.match(r"[a-z]", token.text):
             owner = token.text if token.quoted or names.get(token.text, set()) & {"image", "volume"} else owner
         elif token.kind != "mark" and owner and not token.quoted:
@@ -353,7 +361,10 @@ def _owners(tokens: tuple[Token, ...], names: dict[str, set[str]]) -> dict[int, 
     return found
 
 
-_DONE = frozenset(stem(word) for word in ("pull", "mount", "attach", "schedule", "start", "create", "resolve", "write", "read", "bind", "scale", "complete", "connect"))
+_DONE = frozenset(
+    stem(word)
+    for word in ("pull", "mount", "attach", "schedule", "start", "create", "resolve", "write", "read", "bind", "scale", "complete", "connect")
+)
 _UNDONE = frozenset(stem(word) for word in ("failed", "backoff", "error", "refused", "timeout", "denied", "impossible", "rejected"))
 
 
@@ -375,7 +386,9 @@ def _keys(tokens: tuple[Token, ...], index: int) -> frozenset[str]:
     """The words that say what the number is: the key before `=`, or the words around it up to the next number or mark."""
     keys: set[str] = set()
     if index + 1 < len(tokens) and tokens[index + 1].text in ("times", "time", "x"):
-        return frozenset({"time", "count"} | ({word for _, word, step in around(tokens, index, 2) if step < 0} if tokens[index - 1].text != "(" else set()))
+        return frozenset(
+            {"time", "count"} | ({word for _, word, step in around(tokens, index, 2) if step < 0} if tokens[index - 1].text != "(" else set())
+        )
     number = tokens[index].number
     if index + 2 < len(tokens) and tokens[index + 1].text == "of" and tokens[index + 2].kind == "number" and number is not None and number.bare:
         index += 2  # 1 of 3 targets: what is said of the second is said of both
@@ -420,9 +433,9 @@ def around(tokens: Sequence[Token], index: int, most: int) -> list[tuple[int, st
             if token.kind == "number":
                 stopped = True
                 break
-            if token.kind == "mark" and token.text in ",;|()→=\"`":
+            if token.kind == "mark" and token.text in ',;|()→="`':
                 break
-            if token.is_key or token.kind == "name" and step < 0 and any(other.text == ":" for other in tokens[position:index]):
+            if token.is_key or (token.kind == "name" and step < 0 and any(other.text == ":" for other in tokens[position:index])):
                 break
             seen += (
                 [token.text]

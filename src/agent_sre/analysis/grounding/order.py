@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -79,10 +80,7 @@ def evidence_for(tokens: Sequence[Token], facts: Facts, pool: Sequence[str], bef
     units = tuple(unit for item in pool for unit in facts.by_id.get(item, ()))
     subjects = _inherited(tokens, before, facts)
     whole = _best(tokens, units, facts, subjects)
-    if isinstance(whole, _Shown) and _tells_order(tokens, whole.unit):
-        shown = [whole]
-    else:
-        shown = _sides(tokens, units, facts, subjects)
+    shown = [whole] if isinstance(whole, _Shown) and _tells_order(tokens, whole.unit) else _sides(tokens, units, facts, subjects)
     ids = tuple(dict.fromkeys(item.unit.evidence_id for item in shown if item.unit.evidence_id))
     return ids, frozenset(name for item in shown for name in item.subjects)
 
@@ -114,7 +112,7 @@ def _sides(tokens: tuple[Token, ...], units: Sequence[Unit], facts: Facts, subje
     if not cuts:
         return _cover(tokens, units, facts, subjects)
     bounds = [0, *cuts, len(tokens)]
-    parts = [tokens[start + (1 if number else 0) : end] for number, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False))]
+    parts = [tokens[start + (1 if number else 0) : end] for number, (start, end) in enumerate(itertools.pairwise(bounds))]
     if any(not _says(part) for part in parts):
         # "Because its memory was full, cart-0 was killed": the joint comes first, and the comma parts the sides.
         parts, cuts, tokens = _turned(tokens, cuts)
@@ -224,7 +222,12 @@ def _denied(tokens: Sequence[Token], unit: Unit, subjects: frozenset[str], facts
             continue
         for others in facts.by_id.values():
             for other in others:
-                if other is not unit and not other.whole and other.words.get(token.stem) == frozenset({"zero"}) and any(name in other.names for name in subjects):
+                if (
+                    other is not unit
+                    and not other.whole
+                    and other.words.get(token.stem) == frozenset({"zero"})
+                    and any(name in other.names for name in subjects)
+                ):
                     return token.raw
     return ""
 

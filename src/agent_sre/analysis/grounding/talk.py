@@ -35,7 +35,37 @@ _DETERMINERS = frozenset(
     ]
 )
 _JOINTS = frozenset(["and", "then", "so", "or", "please", "to", "also", "first", "next", "therefore", "now", ",", ";", ":", "("])
-_NOUN_GOES_ON = frozenset("of in on at for with from by is was are were has had and or count rate limit loop loops went rose fell grew cannot not".split())
+_NOUN_GOES_ON = frozenset(
+    [
+        "of",
+        "in",
+        "on",
+        "at",
+        "for",
+        "with",
+        "from",
+        "by",
+        "is",
+        "was",
+        "are",
+        "were",
+        "has",
+        "had",
+        "and",
+        "or",
+        "count",
+        "rate",
+        "limit",
+        "loop",
+        "loops",
+        "went",
+        "rose",
+        "fell",
+        "grew",
+        "cannot",
+        "not",
+    ]
+)
 _FINITE = frozenset(
     [
         "is",
