@@ -134,6 +134,7 @@ def require_support(
     _quotations(piece)
     _words(piece)
     _keys(piece)
+    _own_keys(piece)
     _sides(piece)
     if not piece.anchored:
         raise Unsupported("no_evidence", "nothing that a fact could show", 0)
@@ -187,11 +188,40 @@ def _names(piece: _Piece, places: Sequence[Unit], subjects: frozenset[str]) -> N
             raise Unsupported("unsupported_entity", token.raw, 1)
     if not found and subjects and not any(same_object(name, unit) for name in subjects):
         raise Unsupported("other_object", ", ".join(sorted(subjects)), 2)
-    named = {token.text for token in found if not token.stem and token.text in unit.names}
+    named = {token.text for token in found if token.text in unit.names}
     if unit.whole and len(distinct(name for name in named if _subject_of(name, unit))) < 2:
         raise Unsupported("ambiguous", "one object of a line about several", 2)
+    _about_what(piece, named)
+    for index, token in enumerate(piece.tokens):
+        if token.text in unit.replaced and not any(other.text in ("from", "old", "previous", "replaced") for other in piece.tokens[max(0, index - 2) : index]):
+            raise Unsupported("contradicts", f"{token.raw} is what was there before", 4)
     piece.names = [token.text for token in found]
     piece.anchored = len(named) > 1 or any(words_within(token) and "_" not in token.raw for token in found)
+
+
+def _about_what(piece: _Piece, named: set[str]) -> None:
+    """A line about a pod on a node tells nothing of the node, and a log tells what its speaker says, not what others do."""
+    unit = piece.unit
+    tokens = piece.tokens
+    places = {name for name in named if unit.names[name] & {"node", "namespace"}}
+    others = {name for name in unit.subjects if not unit.names.get(name, frozenset()) & {"node", "namespace"}}
+    located = {token.text for index, token in enumerate(tokens) if {"on", "in", "of"} & {other.text for other in tokens[max(0, index - 3) : index]}}
+    if places - located and places == named and others:
+        raise Unsupported("other_object", ", ".join(sorted(places)), 3)
+    if not unit.speaker or not named:
+        return
+    for index, (one, two) in enumerate(pairwise(tokens)):
+        after = tokens[index + 2] if index + 2 < len(tokens) else two
+        speaker = one if two.text in ("log", "logs", "logged", "wrote") else after if one.text in ("log", "logs") and two.text == "of" else None
+        if speaker is not None and speaker.text in named and _root(speaker.text) != _root(unit.speaker):
+            raise Unsupported("other_object", speaker.raw, 3)
+        is_active = two.text in _REFUSES and not two.quoted and one.text not in _PASSIVE
+        if is_active and any(_root(name) == _root(unit.speaker) for name in named):
+            raise Unsupported("contradicts", f"{unit.speaker} {two.text}", 4)
+
+
+_REFUSES = frozenset({"refuses", "refused", "rejects", "denies", "denied"})
+_PASSIVE = frozenset("connection connections was were is are been being request requests permission access".split())
 
 
 def _subject_of(name: str, unit: Unit) -> bool:
@@ -637,6 +667,7 @@ def _keys(piece: _Piece) -> None:
             if not any(fact.keys & _GAUGES for fact in said.facts) or not unit.words.keys() & present:
                 raise Unsupported("contradicts", f"what {said.token.raw} counts", 5)
         _counted(piece, said)
+        _not_a_bound(piece, said)
     for first, second in pairwise(piece.said):
         if second.index - first.index <= 3 and any(token.text == "of" for token in piece.tokens[first.index : second.index]):
             a, b = first.facts[0].number, second.facts[0].number
@@ -648,6 +679,37 @@ def _keys(piece: _Piece) -> None:
             and max(fact.at for fact in second.facts) < min(fact.at for fact in first.facts)
         ):
             raise Unsupported("contradicts", f"{first.token.raw} before {second.token.raw}", 5)
+
+
+def _not_a_bound(piece: _Piece, said: _Said) -> None:
+    """A limit, a usual value or a total is not what is now: a sentence that has one must call it so."""
+    before = piece.tokens[said.index - 1].text if said.index else ""
+    if before in ("of", "from", "/") or said.token.number is None or not said.token.number.readings:
+        return
+    dimension = said.facts[0].number.readings[0][0]
+    near = {token.text for token in piece.tokens[max(0, said.index - 2) : said.index + 5]}
+    bounds = [fact for fact in said.facts if not said.keyed and not near & {"ago", "earlier", "before", "usual", "usually"} and fact.keys & (_BOUNDS | {"ago"}) and not fact.keys & {"now"}]
+    now = [fact for fact in piece.unit.numbers if "now" in fact.keys and fact.number.readings and fact.number.readings[0][0] == dimension]
+    if len(bounds) == len(said.facts) and now:
+        raise Unsupported("contradicts", f"{said.token.raw} is not what is now", 5)
+    numbers = piece.unit.numbers
+    totals = [two for one, two in pairwise(numbers) if two in said.facts and (two.at - one.at == 1 or two.preposition == "of") and one.number.bare and two.number.bare and one.number != two.number]
+    if len(totals) == len(said.facts) and not any(other.index == said.index - 1 for other in piece.said):
+        raise Unsupported("contradicts", f"{said.token.raw} is a total", 5)
+
+
+def _own_keys(piece: _Piece) -> None:
+    """`consumers rose from 300 to 48200`: the word is the key of another number."""
+    unit = piece.unit
+    if not piece.said:
+        return
+    keys = frozenset().union(*(fact.keys for said in piece.said for fact in said.facts))
+    every = frozenset().union(*(fact.keys for fact in unit.numbers))
+    if keys & _TIMES:
+        return
+    for token in piece.tokens:
+        if token.kind == "word" and unit.words.get(token.stem) == frozenset({"key"}) and token.stem in every - keys - _BOUNDS - NEUTRAL:
+            raise Unsupported("contradicts", token.raw, 5)
 
 
 def _is_count(fact: FactNumber) -> bool:
@@ -678,7 +740,7 @@ def _counted(piece: _Piece, said: _Said) -> None:
     for word in after:
         if keys & meanings(word) or (counts and stem(word) in _COUNTED and "+" in unit.words.get(stem(word), ())):
             return
-        if word in FUNCTION_WORDS or "+" not in unit.words.get(stem(word), ()):
+        if word in FUNCTION_WORDS or word in KINDS or word.endswith("s") or "+" not in unit.words.get(stem(word), ()):
             break
     raise Unsupported("contradicts", f"{said.token.raw} {after[0]}", 5)
 

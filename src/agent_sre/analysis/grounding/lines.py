@@ -102,6 +102,8 @@ class Unit:
     metric: frozenset[str]  # what the names of its metrics say
     colons: tuple[int, ...]
     arrows: tuple[int, ...]
+    replaced: frozenset[str]  # names left of an arrow: what was there before
+    speaker: str  # whose log it is
     hypothetical: bool
     hedged: bool
     trouble: bool
@@ -230,7 +232,7 @@ def _make(evidence_id: str, at: datetime | None, text: str, tokens: tuple[Token,
             numbers.append(FactNumber(times, frozenset({"time", "count"}), index))
         if token.kind == "name" and token.text.endswith("_ago") and (span := as_number(token.text[: -len("_ago")])):
             numbers.append(FactNumber(span, frozenset({"span", "ago", "within", "last"}), index))
-        kind = KINDS.get(previous, "")
+        kind = "node" if previous == "on" and token.hard else KINDS.get(previous, "")
         if token.kind == "name" or (kind and _named(token, labelled)):
             last = token.text.rsplit("/", 1)[-1]
             for part, known in parts_of(token.text):
@@ -300,10 +302,12 @@ def _make(evidence_id: str, at: datetime | None, text: str, tokens: tuple[Token,
         words=flat,
         words_at={stem: tuple(found) for stem, found in words_at.items()},
         kinds=frozenset(kinds),
-        directions=_directions(flat, _with_now(numbers)),
+        directions=frozenset() if "unchang" in flat or "unchanged" in raw else _directions(flat, _with_now(numbers)),
         universals=frozenset(UNIVERSAL[word] for word in raw if word in UNIVERSAL),
         owners=_owners(tokens, names),
         metric=frozenset(meaning for token in tokens if "_" in token.raw for word in words_within(token) for meaning in meanings(word)),
+        replaced=_replaced(tokens),
+        speaker=next((token.text for token in tokens if token.kind == "name"), "") if tokens and tokens[0].text in ("log", "logs") else "",
         arrows=tuple(index for index, token in enumerate(tokens) if token.text == "→"),
         colons=tuple(index for index, token in enumerate(tokens) if token.text in (":", "becauseof", "because")),
         hypothetical=bool(plain & HYPOTHETICAL),
@@ -347,6 +351,13 @@ def _settle_gauge(tokens: tuple[Token, ...], words: dict[str, set[str]]) -> None
                     words.setdefault(word, set()).add("+")
     if any(token.text == "up" and token.is_key and _zero_after(tokens, index) for index, token in enumerate(tokens)):
         words.setdefault("down", set()).add("+")
+
+
+def _replaced(tokens: tuple[Token, ...]) -> frozenset[str]:
+    """The names left of an arrow that do not stand right of it as well."""
+    old = {part for one, two in pairwise(tokens) if two.text == "→" and one.kind == "name" for part, _ in parts_of(one.text)}
+    new = {part for one, two in pairwise(tokens) if one.text == "→" and two.kind == "name" for part, _ in parts_of(two.text)}
+    return frozenset(old - new) if any(re.search(r"\d", part) for part in old) else frozenset()
 
 
 def _owners(tokens: tuple[Token, ...], names: dict[str, set[str]]) -> dict[int, str]:
@@ -419,6 +430,9 @@ def _keys(tokens: tuple[Token, ...], index: int) -> frozenset[str]:
     return _keyed(keys)
 
 
+_TRAILING = frozenset({"usual", "usually", "normal", "normally", "before"})
+
+
 def around(tokens: Sequence[Token], index: int, most: int) -> list[tuple[int, str, int]]:
     """The words around a number with their distance, nearest first: up to a mark, and each only where no other number is nearer."""
     found: list[tuple[int, str, int]] = []
@@ -449,7 +463,7 @@ def around(tokens: Sequence[Token], index: int, most: int) -> list[tuple[int, st
             theirs = len(seen) - distance + 1
             if distance > most or (stopped and (theirs < distance or (theirs == distance and step > 0 and word in FORWARD))):
                 break
-            if step > 0 and word in FORWARD:
+            if step > 0 and word in FORWARD and (stopped or word not in _TRAILING):
                 break
             found.append((distance, word, step))
     return sorted(found, key=lambda item: item[0])
@@ -501,5 +515,5 @@ def _directions(words: dict[str, frozenset[str]], numbers: Sequence[FactNumber])
         for old in before:
             if new is not old and new.number.readings[0][0] == old.number.readings[0][0]:
                 a, b = new.number.readings[0][1], old.number.readings[0][1]
-                found |= {"up"} if a > b * 1.01 else {"down"} if a < b * 0.99 else set()
+                found |= {"up"} if a > b * 1.03 else {"down"} if a < b * 0.97 else set()
     return frozenset(found)

@@ -148,7 +148,7 @@ NEUTRAL = _stems(
     "the a an this that these those it its itself they them their is are was were be been being am has have had having do does did of in on at to for with by from as and or but while"
     " which who whose where when than there here also too into onto within during between among via per against about around across toward towards upon through"
     # degrees that claim nothing beside a number
-    " approximately roughly exactly just quite rather about already still yet both either"
+    " approximately roughly exactly just quite rather about already still yet either"
     # hedges
     " may might could likely probably possibly perhaps apparently appear appears seem seems suggest suggests indicate indicates consistent presumably evidently possible probable"
     # telling
@@ -184,7 +184,7 @@ HEDGES = _set(
 UNIVERSAL = {
     word: family
     for family, words in {
-        "all": "all every each entire whole everything everywhere everyone always any completely entirely totally fully 100%",
+        "all": "all both every each entire whole everything everywhere everyone always any completely entirely totally fully 100%",
         "only": "only solely exclusively alone just-one sole single",
         "most": "most mostly majority largest biggest highest main mainly primarily largely",
         "first": "first initially originally initial",
@@ -268,6 +268,7 @@ FAMILIES: tuple[frozenset[str], ...] = tuple(
         "secs seconds",
         "autoscaler hpa horizontalpodautoscaler",
         "limit limits cap maximum",
+        "max maximum",
         "change changed modified modification edit edited",
         "update updated",
         "terminate terminated",
