@@ -4,6 +4,7 @@ A mutator gets a true sentence, its world and a random generator, and returns wh
 change. What may still be shown of it are the world's true sentences, with evidence that `allowed` names.
 """
 
+# ruff: noqa: E501 - lists of words and sentences, one thing a line
 from __future__ import annotations
 
 import random
@@ -139,7 +140,7 @@ def numbers_swapped(sentence: str, world: World, rng: random.Random) -> str | No
     return sentence[: first.start()] + second.group() + sentence[first.end() : second.start()] + first.group() + sentence[second.end() :]
 
 
-_UNITS = {"Gi": ["Mi", "GB", "Ti", "%", "s"], "Mi": ["Gi", "Ki", "%"], "GB": ["MB", "TB", "GiB"], "ms": ["s", "m", "%"], "s": ["ms", "m", "h"], "%": ["s", "/s", "ms", "Gi"], "/s": ["/h", "/min", "%"], "m": ["s", "h"], "h": ["m", "d", "s"], "cores": ["Gi", "%"], " minutes": [" seconds", " hours"], " days": [" hours", " weeks"], " hour": [" day", " minute"]}  # fmt: skip # noqa: E501
+_UNITS = {"Gi": ["Mi", "GB", "Ti", "%", "s"], "Mi": ["Gi", "Ki", "%"], "GB": ["MB", "TB", "GiB"], "ms": ["s", "m", "%"], "s": ["ms", "m", "h"], "%": ["s", "/s", "ms", "Gi"], "/s": ["/h", "/min", "%"], "m": ["s", "h"], "h": ["m", "d", "s"], "cores": ["Gi", "%"], " minutes": [" seconds", " hours"], " days": [" hours", " weeks"], " hour": [" day", " minute"]}  # fmt: skip
 
 
 def another_unit(sentence: str, world: World, rng: random.Random) -> str | None:
@@ -468,7 +469,7 @@ def another_version(sentence: str, world: World, rng: random.Random) -> str | No
     return _put(sentence, match, new)
 
 
-_STATES = ("{0} is healthy.", "{0} has recovered.", "{0} was deleted.", "{0} is out of disk.", "{0} has a memory leak.", "{0} was hacked.", "{0} runs on another node.", "{0} is the root cause of every error.", "{0} works normally.", "{0} lost all its data.", "{0} is idle.", "{0} will crash.", "{0} is misconfigured.", "{0} was scaled to 99 replicas.", "{0} is in maintenance.", "{0} has never failed.", "{0} is fully available.", "{0} was compromised.", "{0} is deprecated.", "{0} has no owner.")  # fmt: skip # noqa: E501
+_STATES = ("{0} is healthy.", "{0} has recovered.", "{0} was deleted.", "{0} is out of disk.", "{0} has a memory leak.", "{0} was hacked.", "{0} runs on another node.", "{0} is the root cause of every error.", "{0} works normally.", "{0} lost all its data.", "{0} is idle.", "{0} will crash.", "{0} is misconfigured.", "{0} was scaled to 99 replicas.", "{0} is in maintenance.", "{0} has never failed.", "{0} is fully available.", "{0} was compromised.", "{0} is deprecated.", "{0} has no owner.")  # fmt: skip
 
 
 def invented_state(sentence: str, world: World, rng: random.Random) -> str:

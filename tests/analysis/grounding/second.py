@@ -1,5 +1,6 @@
 """A second set of lies, written apart from the first: what a fluent model gets wrong by itself rather than what a tester breaks on purpose."""
 
+# ruff: noqa: E501 - lists of words and sentences, one thing a line
 from __future__ import annotations
 
 import random
@@ -234,7 +235,7 @@ def other_state(sentence: str, world: World, rng: random.Random) -> str:
     states = (
         "is thrashing", "is saturated by crawlers", "is a bottleneck", "is leaking connections", "was rescheduled", "was drained", "is cordoned", "is read-only", "was rotated", "was restored from a backup", "is up and running", "is fine", "is in good shape", "is not affected",
         "is undersized", "is overprovisioned", "lacks a readiness probe", "has no limit", "is flapping", "is quarantined", "needs attention", "is at risk", "was patched", "is vulnerable", "is stuck in Terminating", "has a typo in its name", "is running out of paper", "has expired credentials",
-        "is the culprit", "is to blame", "is a victim", "is innocent", "was tampered with", "responds quickly", "is shutting down", "was upgraded", "is scheduled for deletion", "is encrypted", "is alone", "has two owners", "is unknown", "does not exist", "has become irrelevant", "stays within its limits",
+        "is the culprit", "is to blame", "is a victim", "is innocent", "was tampered with", "responds quickly", "is shutting down", "was upgraded", "is scheduled for deletion", "is encrypted", "is alone", "has two owners", "is purple", "does not exist", "has become irrelevant", "stays within its limits",
     )  # fmt: skip
     return _after(sentence, f"{_pick(world, rng)} {rng.choice(states)}.", rng)
 
@@ -279,7 +280,7 @@ def impact(sentence: str, world: World, rng: random.Random) -> str:
 
 def number_attached(sentence: str, world: World, rng: random.Random) -> str | None:
     """A true number of the incident said of something else."""
-    numbers = [found for fact in world.facts for found in re.findall(r"(?<![\w.:/-])\d[\d.]*(?:Gi|Mi|%|ms|s|m|/s)?(?![\w:/.-])", fact.text)]
+    numbers = [found for fact in world.facts for found in re.findall(r"(?<![\w.:,/-])\d[\d.]*(?:Gi|Mi|%|ms|s|m|/s)?(?![\w:/.-])", fact.text)]
     if not numbers:
         return None
     number = rng.choice(numbers)

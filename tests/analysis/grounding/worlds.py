@@ -1,5 +1,6 @@
 """Worlds of fact lines, and true sentences about them in the words of a small model. What is said of a world is said of its facts alone."""
 
+# ruff: noqa: E501 - lists of words and sentences, one thing a line
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,15 +1,15 @@
 """What of a model's text may be shown: each sentence that the cited facts bear out, with the evidence that does, and nothing else.
 
-A closed world. A sentence is read into names, numbers and words; every one of them has to be in the facts (or to follow from what is), those that belong
-together have to stand together in one fact, and what joins them (because, after) has to fit the order of events. What is not understood is not shown: that
-costs some true sentences, and no false one is shown because it was worded in an unforeseen way.
+A closed world. A sentence is read into names, numbers and words; every one of them has to be in the facts (or to follow from what is), those that
+belong together have to stand together in one fact, and what joins them (because, after) has to fit the order of events. What is not understood is
+not shown: that costs some true sentences, and no false one is shown because it was worded in an unforeseen way.
 
     sentences.py   text -> canonical sentences, forms that are never shown (links, markup, other scripts)
     entities.py    sentence or fact -> names, numbers, words
     numbers.py     numbers with units, and when two of them agree
     vocabulary.py  the words: neutral ones, families, what follows from what
     lines.py       fact line -> what it says of whom
-    check.py       does this piece of a sentence follow from that line?
+    check.py       does this piece of a sentence follow from that line? With who.py (names), figures.py (numbers), piece.py (what they share)
     order.py       pieces joined by because, after, which led to
 
 Pure and without I/O; the rules in words, the guarantee and the figures are in docs/explanation/grounding.md.
@@ -21,10 +21,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent_sre.analysis.fact_line import FactLine
-from agent_sre.analysis.grounding.check import Unsupported
 from agent_sre.analysis.grounding.entities import tokens_of
 from agent_sre.analysis.grounding.lines import context_unit, units_of
 from agent_sre.analysis.grounding.order import Facts, evidence_for
+from agent_sre.analysis.grounding.piece import Unsupported
 from agent_sre.analysis.grounding.sentences import bad_form, canonical, hidden, split, without_ids
 from agent_sre.analysis.grounding.talk import not_a_statement
 
@@ -97,8 +97,9 @@ def reasons() -> tuple[str, ...]:
 def ground(text: str, *, cited: Sequence[str], facts: Sequence[FactLine], context: str = "") -> Grounded:
     """Each sentence of the text as shown or dropped.
 
-    Only facts with an id in `cited`, or with an id that the sentence itself names, count. `context` is text by code (the chosen hypothesis, the alert's name
-    and object) whose words may be used too; a sentence that needs nothing but the context carries the first three of `cited`. Never raises, whatever the text.
+    Only facts whose id is in `cited`, or in the sentence itself, count. `context` is text by code (the chosen hypothesis, the alert's
+    name and object) whose words may be used too; a sentence that needs nothing but the context carries the first three of `cited`. Never raises,
+    whatever the text.
     """
     known = {fact.evidence_id.upper() for fact in facts}
     given = tuple(dict.fromkeys(item.upper() for item in cited if item.upper() in known))

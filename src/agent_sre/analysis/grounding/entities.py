@@ -27,7 +27,8 @@ KINDS = {
         "node": "node nodes host hosts machine machines instance worker",
         "pod": "pod pods",
         "container": "container containers",
-        "workload": "deployment deploy service services svc app application statefulset daemonset replicaset job cronjob workload microservice component",
+        "workload": "deployment deploy service services svc app application statefulset daemonset"
+        " replicaset job cronjob workload microservice component",
         "image": "image images",
         "metric": "metric series",
         "volume": "pvc pv volume claim persistentvolumeclaim persistentvolume disk",
@@ -115,7 +116,7 @@ def _token(raw: list[str], index: int, is_key: bool) -> tuple[list[Token], int]:
         elif words[0] in ("a", "an", "last", "past", "one") and len(words) > 1 and with_unit(_ONE, words[1]) and words[1] not in _NOT_SPANS:
             number = _ONE
     if number is None:
-        return _names(chunk, is_key), 1
+        return _names(chunk), 1
     after = raw[index + taken] if index + taken < len(raw) else ""
     if number.bare and month_of(after) and index + taken < len(raw):
         return [Token("name", f"{chunk} {after}".lower(), hard=True, raw=chunk)], taken + 1
@@ -139,7 +140,7 @@ def _token(raw: list[str], index: int, is_key: bool) -> tuple[list[Token], int]:
     elif index + taken + 2 < len(raw) and raw[index + taken + 1].lower() == "per" and raw[index + taken].isalpha() and number.bare:
         rate = with_rate(number, raw[index + taken + 2].lower())  # "3 requests per second"
         if rate is not None:
-            return [_number(rate, chunk), *_names(raw[index + taken], False)], taken + 3
+            return [_number(rate, chunk), *_names(raw[index + taken])], taken + 3
     return [_number(number, chunk)], taken
 
 
@@ -155,7 +156,7 @@ def _number(number: Number | None, raw: str) -> Token:
     return Token("number", raw.lower(), number=number, raw=raw)
 
 
-def _names(chunk: str, is_key: bool) -> list[Token]:
+def _names(chunk: str) -> list[Token]:
     low = chunk.casefold()
     if low in COMPOUNDS:
         return [Token("word", word, stem(word), raw=chunk) for word in COMPOUNDS[low].split()]
@@ -181,7 +182,7 @@ def words_within(token: Token) -> tuple[str, ...]:
 
 
 def parts_of(name: str) -> tuple[tuple[str, str], ...]:
-    """What one name lets a sentence say, each with its kind where it is known: `shop/cart-7d9f8b6c5-x2x4z` also is namespace shop, that pod, and cart."""
+    """What one name lets a sentence say, each with its kind where it is known: `shop/cart-0` also is namespace shop, and that pod."""
     found: list[tuple[str, str]] = [(name, "")]
     if "/" in name and "://" not in name:
         pieces = name.split("/")

@@ -400,22 +400,11 @@ def _keys(tokens: tuple[Token, ...], index: int) -> frozenset[str]:
         return frozenset(
             {"time", "count"} | ({word for _, word, step in around(tokens, index, 2) if step < 0} if tokens[index - 1].text != "(" else set())
         )
-    number = tokens[index].number
-    if index + 2 < len(tokens) and tokens[index + 1].text == "of" and tokens[index + 2].kind == "number" and number is not None and number.bare:
+    if index + 2 < len(tokens) and _is_bare(tokens[index]) and tokens[index + 1].text == "of" and tokens[index + 2].kind == "number":
         index += 2  # 1 of 3 targets: what is said of the second is said of both
-    while (
-        index + 1 < len(tokens)
-        and tokens[index + 1].kind == "number"
-        and tokens[index + 1].number is not None
-        and tokens[index + 1].number.bare
-        and tokens[index].number.bare
-    ):
+    while index + 1 < len(tokens) and _is_bare(tokens[index]) and _is_bare(tokens[index + 1]):
         index += 1  # 0/6 nodes
-    first = (
-        index - 1
-        if index and tokens[index - 1].kind == "number" and tokens[index - 1].number is not None and tokens[index - 1].number.bare
-        else index
-    )
+    first = index - 1 if index and _is_bare(tokens[index - 1]) else index
     if first >= 2 and tokens[first - 1].text == "=" and tokens[first - 2].kind in ("word", "name"):
         found = tokens[first - 2]
         keys |= set(words_within(found) or re.split(r"[_-]", found.text))
@@ -428,6 +417,10 @@ def _keys(tokens: tuple[Token, ...], index: int) -> frozenset[str]:
     keys |= {"to"} if arrow_before else set()
     keys |= {"from"} if arrow_after else set()
     return _keyed(keys)
+
+
+def _is_bare(token: Token) -> bool:
+    return token.kind == "number" and token.number is not None and token.number.bare
 
 
 _TRAILING = frozenset({"usual", "usually", "normal", "normally", "before"})

@@ -1,7 +1,7 @@
 """Numbers as readers write them, with what they count: `1.71Gi`, `85 %`, `1h30m`, `+0.8Gi/h`, `five`.
 
-A number has one or more readings, because `250m` may be minutes or thousandths. Two numbers agree where one of their readings has the same dimension and
-the one in the sentence is the other, or the other rounded, and no further than 1 % away: `1.7Gi` for `1.71Gi`, never `1.72Gi`.
+A number has one or more readings, because `250m` may be minutes or thousandths. Two numbers agree where one of their readings has the same dimension
+and the one in the sentence is the other, or the other rounded, and no further than 1 % away: `1.7Gi` for `1.71Gi`, never `1.72Gi`.
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent_sre.analysis.grounding.check import Unsupported, name_in, require_support, same_object
+from agent_sre.analysis.grounding.check import require_support
 from agent_sre.analysis.grounding.entities import Token, workload_of
 from agent_sre.analysis.grounding.lines import Unit
+from agent_sre.analysis.grounding.piece import Unsupported, name_in, same_object
 from agent_sre.analysis.grounding.vocabulary import NEGATIONS, NEUTRAL, stem
 
 _EFFECT_FIRST = frozenset({"because", "becauseof", "after", "since", "following"})
@@ -22,7 +23,8 @@ _MAX_PIECES = 6
 
 _RANKS = (
     "rollout deploy deployment rollback config configmap version revision upgrade quota image certificate expire expired scale secret",
-    "memory limit disk full nospace exhausted cpu throttle throttled leak network dns nxdomain refused pressure filesystem space connection quorum lookup volume",
+    "memory limit disk full nospace exhausted cpu throttle throttled leak network dns nxdomain refused pressure filesystem space connection quorum"
+    " lookup volume",
     "oom",
     "kill killed evicted terminated exit probe panic",
     "crashloop crash restart backoff pending ready available schedulable start",
@@ -80,7 +82,8 @@ def evidence_for(tokens: Sequence[Token], facts: Facts, pool: Sequence[str], bef
     units = tuple(unit for item in pool for unit in facts.by_id.get(item, ()))
     subjects = _inherited(tokens, before, facts)
     whole = _best(tokens, units, facts, subjects)
-    shown = [whole] if isinstance(whole, _Shown) and _tells_order(tokens, whole.unit) else _sides(tokens, units, facts, subjects)
+        joined = any(_joins(tokens, index) for index in range(len(tokens)))
+    shown = [whole] if isinstance(whole, _Shown) and not joined else _sides(tokens, units, facts, subjects)
     ids = tuple(dict.fromkeys(item.unit.evidence_id for item in shown if item.unit.evidence_id))
     return ids, frozenset(name for item in shown for name in item.subjects)
 
@@ -268,12 +271,6 @@ def _subject_names(tokens: Sequence[Token], units: Sequence[Unit]) -> frozenset[
 def _root(name: str) -> str:
     last = name.rsplit("/", 1)[-1]
     return workload_of(last) or last
-
-
-def _tells_order(tokens: Sequence[Token], unit: Unit) -> bool:
-    """Whether a sentence with a causal joint may rest on one unit: only where the unit tells the same order in words."""
-    cuts = [token for index, token in enumerate(tokens) if _joins(tokens, index)]
-    return not cuts
 
 
 def _require_order(cause: Sequence[_Shown], effect: Sequence[_Shown], facts: Facts, word: str) -> None:

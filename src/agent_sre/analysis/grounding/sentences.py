@@ -1,4 +1,4 @@
-"""The model's text as sentences, in one canonical form. What cannot be canonical (another script, markup, a link) is named here, before words are read."""
+"""The model's text as sentences, in one canonical form. What cannot be shown in any (another script, markup, a link) is named here, unread."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ Closed on purpose: a word that is in none of these lists and in none of the fact
 true of every fact that supports the rest of the sentence; a word that would add a claim belongs into `FOLLOWS`, with what it follows from.
 """
 
+# ruff: noqa: E501 - lists of words and sentences, one thing a line
 from __future__ import annotations
 
 from functools import lru_cache
