@@ -82,7 +82,7 @@ def evidence_for(tokens: Sequence[Token], facts: Facts, pool: Sequence[str], bef
     units = tuple(unit for item in pool for unit in facts.by_id.get(item, ()))
     subjects = _inherited(tokens, before, facts)
     whole = _best(tokens, units, facts, subjects)
-        joined = any(_joins(tokens, index) for index in range(len(tokens)))
+    joined = any(_joins(tokens, index) for index in range(len(tokens)))
     shown = [whole] if isinstance(whole, _Shown) and not joined else _sides(tokens, units, facts, subjects)
     ids = tuple(dict.fromkeys(item.unit.evidence_id for item in shown if item.unit.evidence_id))
     return ids, frozenset(name for item in shown for name in item.subjects)
