@@ -250,6 +250,8 @@ def _said_of(piece: Piece, token: Token) -> bool:
 def _measured(piece: Piece, token: Token) -> bool:
     """Words that a number alone may bear out: full, high, slow, doubled, half."""
     unit = piece.unit
+    if not unit.evidence_id:
+        return False
     if token.stem in ("full", "high", "exhaust"):
         least = 0.8 if token.stem == "high" else 0.9
         return share_of(unit) >= least or (token.stem == "high" and unit.directions == {"up"})
