@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from agent_sre.analysis.fact_line import FactLine
 from agent_sre.analysis.grounding import Grounded, ground, reasons
+from analysis.grounding.by_hand import BY_HAND
 from analysis.grounding.mutators import MUTATORS, Lie, Mutator
 from analysis.grounding.second import SECOND
 from analysis.grounding.worlds import WORLDS, World
@@ -202,6 +203,12 @@ def test_no_lie_of_the_second_set_is_shown() -> None:
     told, shown = leaks(SECOND, 4_000, seed=20261125)
     assert len(told) == len(SECOND)
     assert not shown
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_no_lie_about_who_is_who_in_a_line_is_shown(name: str) -> None:
+    world = next(world for world in ALL if world.name == name)
+    assert [sentence for sentence in BY_HAND[name] if check(sentence, world).sentences] == []
 
 
 # ── any text at all ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -23,6 +23,7 @@ from agent_sre.analysis.grounding.piece import Piece, Unsupported, context_lends
 from agent_sre.analysis.grounding.vocabulary import (
     AT,
     CAUSE,
+    COMPARED,
     DOWN,
     HEDGES,
     HIGHER,
@@ -133,6 +134,8 @@ def _words(piece: Piece) -> None:
             if (not unit.trouble or negated or says_zero(piece)) and "+" not in unit.words.get(token.stem, ()):
                 raise Unsupported("unsupported_claim", token.raw, 3)
             piece.anchored = True
+        elif word in ("before", "after") and not _has_time_word(piece, index):
+            raise Unsupported("contradicts", token.raw, 4)
         elif token.stem in NEUTRAL:
             continue
         elif word in KINDS and not (pending and token.stem in unit.words):
@@ -147,6 +150,12 @@ def _words(piece: Piece) -> None:
         raise Unsupported("contradicts", "a negation of nothing that was measured", 3)
     if blame:
         _blame(piece)
+
+
+def _has_time_word(piece: Piece, index: int) -> bool:
+    """`before the alert` needs a fact that says before; beside a number the number was checked."""
+    after = piece.tokens[index + 1] if index + 1 < len(piece.tokens) else None
+    return (after is not None and after.kind == "number") or piece.tokens[index].text in piece.unit.plain.split()
 
 
 def _universal(piece: Piece, index: int) -> None:
@@ -175,6 +184,9 @@ def _direction(piece: Piece, token: Token, negated: bool) -> None:
         if "-" in unit.words.get(token.stem, ()):
             return
         raise Unsupported("contradicts", f"not {token.raw}", 4)
+    place = next(index for index, other in enumerate(piece.tokens) if other is token)
+    if any(other.text in COMPARED for other in piece.tokens[max(0, place - 2) : place] if other.kind == "word"):
+        raise Unsupported("contradicts", token.raw, 4)
     if wanted not in unit.directions:
         raise Unsupported("contradicts", token.raw, 4)
     if len(unit.directions) > 1 and "+" not in unit.words.get(token.stem, ()):
@@ -215,7 +227,7 @@ def _claim(piece: Piece, token: Token, *, negated: bool, said_fail: bool, suppos
     found = unit.words.get(token.stem, frozenset())
     if negated:
         fine = bool(found & {"-", "zero"}) and _said_of(piece, token)
-        if not fine and context_lends(piece) and piece.context is not None:
+        if not fine and context_lends(piece, token.stem) and piece.context is not None:
             fine = "-" in piece.context.words.get(token.stem, ()) and not found
         if not fine:
             raise Unsupported("contradicts" if found else "unsupported_claim", f"not {token.raw}", 4 if found else 3)
@@ -232,7 +244,7 @@ def _claim(piece: Piece, token: Token, *, negated: bool, said_fail: bool, suppos
         return
     if _measured(piece, token):
         return
-    if not found and context_lends(piece) and piece.context is not None and "+" in piece.context.words.get(token.stem, ()):
+    if not found and context_lends(piece, token.stem) and piece.context is not None and "+" in piece.context.words.get(token.stem, ()):
         return
     raise Unsupported("contradicts" if found else "unsupported_claim", token.raw, 4 if found else 3)
 

@@ -123,7 +123,11 @@ def says_zero(piece: Piece) -> bool:
 
 
 def share_of(unit: Unit) -> float:
-    percent = [item.number.readings[0][1] for item in unit.numbers if item.number.readings and item.number.readings[0][0] == "%"]
+    percent = [
+        item.number.readings[0][1]
+        for item in unit.numbers
+        if item.number.readings and item.number.readings[0][0] == "%" and not item.keys & {"ago", "slope"} and "/s" not in item.number.readings[0][0]
+    ]
     now, most = _by_key(unit, "now"), _by_key(unit, "limit")
     if now is not None and most:
         return now / most
@@ -231,7 +235,7 @@ def check_keys(piece: Piece) -> None:
             fitting = [fact for fact in said.facts if fact.keys & said_as or (_is_count(fact) and word not in KEYS_OF)]
             if not fitting:
                 raise Unsupported("contradicts", f"{said.token.raw} is not {word}", 5)
-            said.facts, said.keyed = fitting, True
+            said.facts, said.keyed, said.word = fitting, True, word
             break
         measured = any(fact.keys & _GAUGES for fact in said.facts) and unit.words.keys() & present
         if number.bare and not said.keyed and not measured and not any(fact.keys & present or _is_count(fact) for fact in said.facts):
@@ -241,6 +245,8 @@ def check_keys(piece: Piece) -> None:
     for first, second in pairwise(piece.said):
         if second.index - first.index <= 3 and any(token.text == "of" for token in piece.tokens[first.index : second.index]):
             a, b = first.facts[0].number, second.facts[0].number
+            if a.bare and b.bare and not any(two.at - one.at in (1, 2) for one in first.facts for two in second.facts):
+                raise Unsupported("contradicts", f"{first.token.raw} of {second.token.raw}", 5)
             if a.readings and b.readings and a.readings[0][1] > b.readings[0][1]:
                 raise Unsupported("contradicts", f"{first.token.raw} of {second.token.raw}", 5)
         if (
@@ -261,7 +267,7 @@ def _not_a_bound(piece: Piece, said: Said) -> None:
     bounds = [
         fact
         for fact in said.facts
-        if not said.keyed
+        if said.word not in COMPARED | KEYS_OF.keys()
         and not near & {"ago", "earlier", "before", "usual", "usually"}
         and fact.keys & (_BOUNDS | {"ago"})
         and not fact.keys & {"now"}
@@ -293,7 +299,7 @@ def check_own_keys(piece: Piece) -> None:
     if keys & _TIMES:
         return
     for token in piece.tokens:
-        if token.kind == "word" and unit.words.get(token.stem) == frozenset({"key"}) and token.stem in every - keys - _BOUNDS - NEUTRAL:
+        if token.kind == "word" and token.stem in unit.counted_by and token.stem in every - keys - _BOUNDS - NEUTRAL:
             raise Unsupported("contradicts", token.raw, 5)
 
 
@@ -315,7 +321,8 @@ def _counted(piece: Piece, said: Said) -> None:
     if not after or said.index + 1 >= len(piece.tokens) or piece.tokens[said.index + 1].kind != "word":
         return
     if after[0] in ("time", "times"):
-        if not any(fact.keys & {"time", "count", "x"} for fact in said.facts) and not said.keyed:
+        is_counted = said.keyed or any(fact.keys & {"time", "count", "x"} for fact in said.facts)
+        if not is_counted or all("replic" in fact.keys for fact in said.facts):
             raise Unsupported("contradicts", f"{said.token.raw} times", 5)
         return
     if after[0] in FUNCTION_WORDS | HIGHER | LOWER or after[0] in UNIVERSAL or after[0] in KEYS_OF:

@@ -59,6 +59,7 @@ _NOW = frozenset({"now", "current", "currently", "to", "value", "latest", "is", 
 KEYS_OF = {
     "from": _EARLIER,
     "was": _EARLIER,
+    "before": _EARLIER,
     "ago": _EARLIER,
     "earlier": _EARLIER,
     "previously": _EARLIER,
@@ -102,6 +103,9 @@ class Unit:
     metric: frozenset[str]  # what the names of its metrics say
     colons: tuple[int, ...]
     arrows: tuple[int, ...]
+    edges: frozenset[tuple[str, str]]  # what stands left and right of an arrow
+    counted_by: frozenset[str]  # stems of the keys that have a number
+    quoted_at: frozenset[int]
     replaced: frozenset[str]  # names left of an arrow: what was there before
     speaker: str  # whose log it is
     hypothetical: bool
@@ -307,6 +311,14 @@ def _make(evidence_id: str, at: datetime | None, text: str, tokens: tuple[Token,
         owners=_owners(tokens, names),
         metric=frozenset(meaning for token in tokens if "_" in token.raw for word in words_within(token) for meaning in meanings(word)),
         replaced=_replaced(tokens),
+        edges=_edges(tokens),
+        counted_by=frozenset(
+            meaning
+            for index, token in enumerate(tokens[:-2])
+            if token.is_key and tokens[index + 2].kind == "number"
+            for meaning in meanings(token.text)
+        ),
+        quoted_at=frozenset(index for index, token in enumerate(tokens) if token.quoted),
         speaker=next((token.text for token in tokens if token.kind == "name"), "") if tokens and tokens[0].text in ("log", "logs") else "",
         arrows=tuple(index for index, token in enumerate(tokens) if token.text == "→"),
         colons=tuple(index for index, token in enumerate(tokens) if token.text in (":", "becauseof", "because")),
@@ -351,6 +363,15 @@ def _settle_gauge(tokens: tuple[Token, ...], words: dict[str, set[str]]) -> None
                     words.setdefault(word, set()).add("+")
     if any(token.text == "up" and token.is_key and _zero_after(tokens, index) for index, token in enumerate(tokens)):
         words.setdefault("down", set()).add("+")
+
+
+def _edges(tokens: tuple[Token, ...]) -> frozenset[tuple[str, str]]:
+    found = set()
+    for index in range(1, len(tokens) - 1):
+        if tokens[index].text == "→":
+            left, right = tokens[index - 1].text, tokens[index + 1].text
+            found |= {(one.rsplit("/", 1)[-1], two.rsplit("/", 1)[-1]) for one in (left,) for two in (right,)}
+    return frozenset(found)
 
 
 def _replaced(tokens: tuple[Token, ...]) -> frozenset[str]:
@@ -408,6 +429,8 @@ def _keys(tokens: tuple[Token, ...], index: int) -> frozenset[str]:
     if first >= 2 and tokens[first - 1].text == "=" and tokens[first - 2].kind in ("word", "name"):
         found = tokens[first - 2]
         keys |= set(words_within(found) or re.split(r"[_-]", found.text))
+        if first >= 4 and tokens[first - 3].text == ":" and tokens[first - 4].kind == "word":
+            keys.add(tokens[first - 4].text)  # "used: cpu=7800m"
         return _keyed(keys)
     for _, word, step in around(tokens, index, 5):
         if step > 0 or word not in KINDS:

@@ -9,6 +9,7 @@ from agent_sre.analysis.grounding.entities import Token, workload_of
 from agent_sre.analysis.grounding.lines import FactNumber, Unit
 from agent_sre.analysis.grounding.vocabulary import (
     FUNCTION_WORDS,
+    TROUBLE,
     stem,
 )
 
@@ -29,6 +30,7 @@ class Said:
     token: Token
     facts: list[FactNumber]
     keyed: bool = False
+    word: str = ""  # the word that says which number it is
 
 
 @dataclass(slots=True)
@@ -78,12 +80,12 @@ def same_neighbours(piece: Piece, index: int, words: tuple[str, ...]) -> bool:
     return index > 0 and piece.tokens[index - 1].text in before
 
 
-def context_lends(piece: Piece) -> bool:
+def context_lends(piece: Piece, stem_of: str = "") -> bool:
     """Whether the context is about the object that the piece is about, so that its words may be used of it."""
     context = piece.context
     if context is None:
         return False
-    if piece.unit is context:
-        return False
+    if piece.unit is context or (piece.said and stem_of in TROUBLE):
+        return False  # a number of the fact and a trouble of the context would make a sentence that neither says
     about = [name for name in piece.names if piece.unit.names.get(name)] or list(piece.unit.subjects)
     return not about or not context.subjects or any(same_object(name, context) or name in context.names for name in about)

@@ -154,9 +154,27 @@ def _kind_fits(piece: Piece, token: Token, previous: str, index: int) -> None:
             raise Unsupported("contradicts", f"{token.raw} is no {kind}", 3)
 
 
+def _states(piece: Piece) -> None:
+    """`a is full`: the fact says so after it names a, and not in words that it only quotes."""
+    unit, tokens = piece.unit, piece.tokens
+    if unit.plain.startswith(("event ", "metric ")) or not unit.evidence_id:
+        return
+    for index, (one, two) in enumerate(pairwise(tokens)):
+        said = next((token for token in tokens[index + 2 : index + 4] if token.stem not in NEUTRAL), None)
+        if one.kind != "name" or two.text not in ("is", "was", "has", "are", "were") or one.text not in unit.order or ":" in one.text or said is None:
+            continue
+        places = unit.words_at.get(said.stem, ()) if said.kind == "word" else ()
+        there = unit.order[one.text]
+        near = 3 if there in unit.quoted_at else 0  # "missing variable X" says that X is missing
+        is_speaker = bool(unit.speaker) and root_of(one.text) == root_of(unit.speaker)
+        if places and (all(place < there - near for place in places) or (is_speaker and all(place in unit.quoted_at for place in places))):
+            raise Unsupported("contradicts", f"{one.raw} {two.text} {said.raw}", 5)
+
+
 def check_sides(piece: Piece) -> None:
     """Two objects in one piece stand as they stand in the fact, or the other way round in the passive voice."""
     unit = piece.unit
+    _states(piece)
     places = [(index, token.text) for index, token in enumerate(piece.tokens) if _stands(token, unit)]
     named = [index for index, token in enumerate(piece.tokens) if token.kind == "name" and not token.quoted and not words_within(token)]
     for i, j in pairwise(named):
@@ -193,6 +211,8 @@ def _acts_alike(piece: Piece, i: int, j: int, a: int, b: int) -> bool:
     if not verbs or any(token.kind != "word" or token.text in _LOOSE for token in between):
         return True
     low, high = min(a, b), max(a, b)
+    if piece.unit.edges and piece.unit.words_at.get(verbs[-1].stem):
+        return (piece.tokens[i].text, piece.tokens[j].text) in piece.unit.edges
     told = piece.unit.words_at.get(verbs[-1].stem, ())
     return any(low < place < high for place in (*told, *(piece.unit.arrows if told else ())))
 
