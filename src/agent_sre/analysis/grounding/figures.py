@@ -70,7 +70,8 @@ def check_numbers(piece: Piece) -> None:
 
 
 def _existential(tokens: Sequence[Token], index: int) -> bool:
-    return index + 2 < len(tokens) and tokens[index + 1].text == "of" and tokens[index + 2].kind != "number"
+    starts = index == 0 or tokens[index - 1].kind == "mark"
+    return starts and index + 2 < len(tokens) and tokens[index + 1].text == "of" and tokens[index + 2].kind != "number"
 
 
 def _borrowed(tokens: Sequence[Token], index: int, fact: FactNumber) -> bool:

@@ -87,5 +87,5 @@ def context_lends(piece: Piece, stem_of: str = "") -> bool:
         return False
     if piece.unit is context or (piece.said and stem_of in TROUBLE):
         return False  # a number of the fact and a trouble of the context would make a sentence that neither says
-    about = [name for name in piece.names if piece.unit.names.get(name)] or list(piece.unit.subjects)
+    about = [name for name in piece.names if name in piece.unit.names] or list(piece.unit.subjects)
     return not about or not context.subjects or any(same_object(name, context) or name in context.names for name in about)
