@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from agent_sre.analysis.grounding.entities import KINDS, Token
@@ -268,7 +269,7 @@ def _measured(piece: Piece, token: Token) -> bool:
         least = 0.8 if token.stem == "high" else 0.9
         return share_of(unit) >= least or (token.stem == "high" and unit.directions == {"up"})
     if token.stem == "slow":
-        return "latency" in unit.words and (unit.directions == {"up"} or unit.trouble)
+        return ("latency" in unit.words or any(re.fullmatch(r"p\d+", name) for name in unit.names)) and (unit.directions == {"up"} or unit.trouble)
     ratio = {"doubl": 2.0, "tripl": 3.0, "halv": 0.5, "half": 0.5}.get(token.stem)
     return ratio is not None and has_ratio(piece, ratio)
 

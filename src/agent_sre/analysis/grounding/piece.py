@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agent_sre.analysis.grounding.entities import Token, workload_of
+from agent_sre.analysis.grounding.entities import Token, words_within, workload_of
 from agent_sre.analysis.grounding.lines import FactNumber, Unit
 from agent_sre.analysis.grounding.vocabulary import (
     FUNCTION_WORDS,
@@ -87,5 +88,7 @@ def context_lends(piece: Piece, stem_of: str = "") -> bool:
         return False
     if piece.unit is context or (piece.said and stem_of in TROUBLE):
         return False  # a number of the fact and a trouble of the context would make a sentence that neither says
-    about = [name for name in piece.names if name in piece.unit.names] or list(piece.unit.subjects)
+    about = [token.text for token in piece.tokens if token.kind == "name" and not words_within(token) and not re.match(r"p\d", token.text)] or list(
+        piece.unit.subjects
+    )
     return not about or not context.subjects or any(same_object(name, context) or name in context.names for name in about)
