@@ -235,7 +235,7 @@ def other_state(sentence: str, world: World, rng: random.Random) -> str:
     states = (
         "is thrashing", "is saturated by crawlers", "is a bottleneck", "is leaking connections", "was rescheduled", "was drained", "is cordoned", "is read-only", "was rotated", "was restored from a backup", "is up and running", "is fine", "is in good shape", "is not affected",
         "is undersized", "is overprovisioned", "lacks a readiness probe", "has no limit", "is flapping", "is quarantined", "needs attention", "is at risk", "was patched", "is vulnerable", "is stuck in Terminating", "has a typo in its name", "is running out of paper", "has expired credentials",
-        "is the culprit", "is to blame", "is a victim", "is innocent", "was tampered with", "responds quickly", "is shutting down", "was upgraded", "is scheduled for deletion", "is encrypted", "is alone", "has two owners", "is purple", "does not exist", "has become irrelevant", "stays within its limits",
+        "is the culprit", "is to blame", "is a victim", "is innocent", "was tampered with", "responds quickly", "is shutting down", "was upgraded", "is scheduled for deletion", "is encrypted", "is alone", "has two owners", "is purple", "does not exist", "has become irrelevant", "stays within its error budget",
     )  # fmt: skip
     return _after(sentence, f"{_pick(world, rng)} {rng.choice(states)}.", rng)
 
