@@ -6,16 +6,13 @@ tokens are broken, because Ollama would read them as real turns.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 
 from agent_sre.alert.subject import describe
 from agent_sre.analysis.analysis import Recommendation
+from agent_sre.analysis.untrusted import for_model as neutral
 from agent_sre.finding.finding import Diagnosis
 from agent_sre.incident.incident import Incident
-from agent_sre.kit.redact import redact
-from agent_sre.kit.text import one_line
 
 _ROLE = "You are an expert SRE assistant"
 
@@ -50,17 +47,7 @@ _VERDICT_FORMAT = """Answer with one compact JSON object and nothing else:
 {"a_reasoning":"at most two short sentences","b_cause":"one H id or unknown","c_evidence":["E ids that support it"],"d_confidence":"low|medium|high","e_summary":"what is wrong and why, 1-3 sentences","f_impact":"who is affected and how, 1 sentence","g_actions":["A ids, most useful first"]}
 """  # noqa: E501
 
-_CONTROL_TOKENS = re.compile(
-    r"<\s*/?\s*(start_of_turn|end_of_turn|bos|eos|s|think|unused\d+)\s*>|<\|[^>\n]{0,40}\|?>|<[a-z_]{1,24}\|>|\[/?INST\]|<\|", re.IGNORECASE
-)
-
 _LINES = 40
-
-
-def neutral(text: str, limit: int = 400) -> str:
-    """Untrusted text for a prompt: one cleaned, redacted line, in which no model family finds a control token."""
-    folded = unicodedata.normalize("NFKC", one_line(redact(text), limit))
-    return _CONTROL_TOKENS.sub(lambda match: match.group().replace("<", "‹").replace("[", "("), folded)
 
 
 def incident_prompt(incident: Incident, diagnosis: Diagnosis, actions: Sequence[Recommendation]) -> str:
