@@ -121,7 +121,8 @@ def test_twice_is_as_once_for_what_looks_like_secrets(text: str) -> None:
 
 UNITS = (
     "password", "token=", 'secret"', "pwd: ", "a://b:", "postgres://a:", "://:", "bearer ", "-----BEGIN A PRIVATE KEY-----", "\\", "token='",
-    'token="', "token=`", 'pwd=\\"', "password=${", "password ", "key=", "key: aB3", "eyJ", "eyJaaaaaaaa.", "eyJaaaaaaaa.a", "ghp_", "glpat-", "sk-a", "xoxb-",
+    'token="', "token=`", 'pwd=\\"', "password=${", "password ", "key=", "key: aB3", "eyJ", "eyJaaaaaaaa.", "eyJaaaaaaaa.a", "ghp_", "glpat-", "sk-a",
+    "xoxb-",
     "AKIA", "SK0", "$2a$10$", "$6$a$", "{SHA}", "Authorization: ", "cookie: a=", "set-cookie: ", "jsessionid=", "machine x login ", "name: password ",
     '"name":"token",', "<password>", "--token ", "-u a:", "identified by '", "password: |\n ", "M" + "a" * 23 + ".", "9" * 8 + ":AA", "s.", "aaa8Q~",
     "0" * 32 + "-", "a@tcp(", "jdbc:oracle:thin:a/", "&sig=", "AccountKey=", "Private-Lines: 1\n", "\n", "İtoken=", "hooks.slack.com/services/",
