@@ -62,9 +62,9 @@ def incident_prompt(incident: Incident, diagnosis: Diagnosis, actions: Sequence[
     if len(incident.alerts) > 1:
         others = ", ".join(neutral(f"{alert.name} ({describe(alert.subject)})", 120) for alert in incident.alerts[1:6])
         lines.append(f"{len(incident.alerts)} alerts in this incident, among them: {others}")
-    lines += [f"{item.id} {item.query.source}: {neutral(item.summary)}" for item in diagnosis.evidence.items][:_LINES]
+    lines += [f"{item.id} {neutral(item.query.source, 60)}: {neutral(item.summary)}" for item in diagnosis.evidence.items][:_LINES]
     lines += [f"finding [{','.join(item.evidence_ids)}]: {neutral(item.summary)}" for item in diagnosis.findings][:10]
-    lines += [f"not known: {neutral(gap.query.purpose, 120)} ({gap.reason})" for gap in diagnosis.evidence.gaps][:5]
+    lines += [f"not known: {neutral(gap.query.purpose, 120)} ({neutral(gap.reason, 60)})" for gap in diagnosis.evidence.gaps][:5]
     lines.append("POSSIBLE CAUSES")
     lines += [f"{item.id} score={item.score:.2f}: {neutral(item.cause)}" for item in diagnosis.hypotheses]
     lines.append("POSSIBLE ACTIONS")

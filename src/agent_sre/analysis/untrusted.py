@@ -19,7 +19,6 @@ import unicodedata
 from collections.abc import Mapping
 
 from agent_sre.kit.redact import redact
-from agent_sre.kit.text import cut
 
 _MOST_READ = 16_384
 """Characters of one text that are looked at; more were no line of a prompt."""
@@ -37,8 +36,7 @@ def for_model(text: str, limit: int = 400) -> str:
         if line == read:
             break
         read = line
-    shown = _cut(read, limit)
-    return shown if len(text) <= _MOST_READ or len(read) <= limit else f"{read[:limit]}…(+{len(read) - limit + len(text) - _MOST_READ})"
+    return _cut(read, limit, unread=max(len(text) - _MOST_READ, 0))
 
 
 def annotation_for_model(text: str, labels: Mapping[str, str], limit: int = 400) -> str:
@@ -59,13 +57,15 @@ def annotation_for_model(text: str, labels: Mapping[str, str], limit: int = 400)
 _CUT_OFF = re.compile(r"…\(\+(\d{1,9})\)\Z")
 
 
-def _cut(line: str, limit: int) -> str:
-    """`cut`, and what was cut before is counted too."""
+def _cut(line: str, limit: int, *, unread: int) -> str:
+    """The line, at most `limit` long and with the count of what is missing, what was cut before included. No token of ours is cut in two."""
     before = _CUT_OFF.search(line)
-    if before is None:
-        return cut(line, limit)
-    kept = line[: before.start()]
-    return line if len(kept) <= limit else f"{kept[:limit]}…(+{len(kept) - limit + int(before[1])})"
+    kept, missing = (line, unread) if before is None else (line[: before.start()], unread + int(before[1]))
+    if len(kept) > limit:
+        opened = kept.rfind("<", max(limit - 100, 0), limit)
+        end = opened if opened >= 0 and kept.find(">", opened, limit) < 0 else limit
+        kept, missing = kept[:end], missing + len(kept) - end
+    return f"{kept}…(+{missing})" if missing else kept
 
 
 # What a tokenizer would see
