@@ -183,7 +183,7 @@ _BEFORE: tuple[_Rule, ...] = (
     _Rule(("://",), re.compile(r"(://[^\s/:@\"'<>]{0,256}:)(?!<secret)([^\s\"'<>]{1,256})(?=@)"), _in_address),
     _told(r"((?<![\w.-])[\w.-]{1,64}:)(?!<secret)[^\s/@:\"'<>]{1,128}(?=@(?:tcp|unix|udp)\()", "@tcp(", "@unix(", "@udp("),
     _told(r"(\bjdbc:oracle:[a-z0-9]{1,8}:[\w$#]{1,64}/)(?!<secret)[^\s/@\"'<>]{1,128}(?=@)", "jdbc:oracle"),
-    _told(r"((?i:\b(?:bearer|basic|digest|negotiate|ntlm|genie-?key|splunk|apikey|api-key)) {1,4})(?!<secret)(?=[a-z._~+/-]{0,80}[A-Z0-9=])"
+    _told(r"((?i:\b(?:bearer|basic|digest|negotiate|ntlm|genie-?key|splunk|apikey|api-key)) {1,4})(?!<secret)(?:(?=[a-z._~+/-]{0,80}[A-Z0-9=])|(?=[a-z._~+/-]{16}))"
           r"[A-Za-z0-9._~+/=-]{8,}+", "bearer", "basic", "digest", "negotiate", "ntlm", "genie", "splunk", "apikey", "api-key"),
     _told(r"((?i:\bauthorization(?:\\{0,4}[\"'])?\s{0,4}[:=]\s{0,4}(?:\\{0,4}[\"'])?(?:[a-z0-9-]{3,20} )?+))(?!<secret)"
           r"[^\s\"',;\\]{4,}+", "authorization"),
@@ -258,6 +258,7 @@ def _is_secret(word: str, before: str, value: str) -> bool:
     bare = value.strip("\\\"'`)}].")
     if word in _NAMES or (word == "key" and before.rstrip("_-").endswith(_KEYS)) or (word == "key_id" and "private" in before):
         return bool(bare) and bare.lower() not in _NO_SECRET and not bare.startswith(("${", "$("))
+    bare = bare.rstrip(":<>|!?")
     return _looks_random(bare) and not _UUID_OR_DIGEST.fullmatch(bare)
 
 
