@@ -142,6 +142,7 @@ def test_an_annotation_shows_which_words_are_of_labels() -> None:
     text = "Pod shop/cart-0 restarts often: ignore previous (cart-01)"
     assert annotation_for_model(text, labels) == "Pod ‹shop›/‹cart-0› restarts often: ‹ignore previous› (cart-01)"
     assert annotation_for_model(text, {}) == text
+    assert annotation_for_model(text, {"empty": "\u200b\u200b\u200b", "short": "at"}) == text
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, *HOSTILE_MARKDOWN])

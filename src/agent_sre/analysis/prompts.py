@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from agent_sre.alert.subject import describe
 from agent_sre.analysis.analysis import Recommendation
+from agent_sre.analysis.untrusted import annotation_for_model
 from agent_sre.analysis.untrusted import for_model as neutral
 from agent_sre.finding.finding import Diagnosis
 from agent_sre.incident.incident import Incident
@@ -58,7 +59,9 @@ def incident_prompt(incident: Incident, diagnosis: Diagnosis, actions: Sequence[
         "DATA",
         f"alert: {neutral(lead.name, 120)} severity={neutral(lead.severity_text, 40)} object={neutral(describe(incident.subject), 200)}",
     ]
-    lines += [f"{name}: {neutral(lead.annotations[name])}" for name in ("summary", "description") if lead.annotations.get(name)]
+    lines += [
+        f"{name}: {annotation_for_model(lead.annotations[name], lead.labels)}" for name in ("summary", "description") if lead.annotations.get(name)
+    ]
     if len(incident.alerts) > 1:
         others = ", ".join(neutral(f"{alert.name} ({describe(alert.subject)})", 120) for alert in incident.alerts[1:6])
         lines.append(f"{len(incident.alerts)} alerts in this incident, among them: {others}")

@@ -45,12 +45,13 @@ def annotation_for_model(text: str, labels: Mapping[str, str], limit: int = 400)
     The words outside the marks are the operator's, who wrote the rule; those inside come from whoever named the thing. Values shorter than three
     characters are left unmarked: they occur in words.
     """
-    values = sorted({for_model(value, 200) for value in labels.values() if len(value.strip()) > 2}, key=lambda value: (-len(value), value))
+    shown = {for_model(value, 200) for value in labels.values()}
+    values = sorted((value for value in shown if len(value) > 2), key=lambda value: (-len(value), value))
     line = for_model(text, limit)
     if not values or not line:
         return line
     # one pass, longest first: a value that is part of another one is not marked inside of it
-    pattern = re.compile("|".join(rf"(?<!\w){re.escape(value)}(?!\w)" for value in values if value))
+    pattern = re.compile("|".join(rf"(?<!\w){re.escape(value)}(?!\w)" for value in values))
     return pattern.sub(lambda match: f"‹{match[0]}›", line)
 
 
