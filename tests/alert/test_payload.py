@@ -416,6 +416,15 @@ def test_what_is_stored_is_cut_visibly_and_keeps_its_fingerprint() -> None:
     assert len(alert.annotations["log"]) == 131_072
 
 
+def test_what_is_stored_holds_no_secret_and_keeps_its_fingerprint() -> None:
+    labels = {"alertname": "x", "password": "hunter22", "secret": "db-tls", "args": "--token hunter22"}
+    alert = read_alert(labels=labels, annotations={"description": "y" * 4_090 + " password=hunter22"}, generatorURL="http://u:hunter22@p/graph")
+    stored = capped(alert)
+    assert "hunter" not in repr(stored)
+    assert stored.labels["secret"] == "db-tls"
+    assert stored.fingerprint == fingerprint_of(alert.labels)
+
+
 def test_an_alert_of_usual_size_is_stored_as_it_is() -> None:
     (alert,) = read(HIGH_CPU).alerts
     assert capped(alert) == alert

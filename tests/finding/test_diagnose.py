@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agent_sre.alert.alert import Severity
+from agent_sre.alert.subject import Subject
 from agent_sre.evidence.evidence import EvidenceSet
 from agent_sre.evidence.playbook import load_playbooks, playbook_for
-from agent_sre.finding.diagnose import diagnose
-from agent_sre.finding.finding import Confidence, Diagnosis
+from agent_sre.finding.diagnose import WORDS_ONLY, diagnose, judge
+from agent_sre.finding.finding import Confidence, Diagnosis, Hypothesis
 from agent_sre.incident.incident import Incident
 from evidence.builders import an_alert, an_incident
 from finding.answers import answer, evidence_set, gap, other, recurrence, related, target, targets, value
@@ -81,6 +84,18 @@ def test_two_causes_nearly_as_likely_keep_confidence_low() -> None:
     result = diagnosis_of(incident(), both)
     assert result.confidence is Confidence.LOW
     assert "nearly as likely" in result.confidence_reason or "only what was reported" in result.confidence_reason
+
+
+def test_a_cause_for_which_only_log_lines_speak_is_never_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_sre.finding.diagnose._judge", lambda evidence, hypotheses: (Confidence.HIGH, "[E01] speaks for H1"))
+    subject = Subject(kind="Pod", name="cart-0", namespace="shop")
+    first = Hypothesis(id="H1", cause="x", subject=subject, score=0.9, supporting=("E01", "E03"), contradicting=())
+    reported = recurrence(3, number=3)
+    for words in (answer("loki", "errors", number=1), answer("kubernetes", "logs", number=1)):
+        confidence, reason = judge(evidence_set(words, reported, value([1.0] * 9, number=2)), [first])
+        assert confidence is Confidence.MEDIUM
+        assert reason == f"[E01] speaks for H1; {WORDS_ONLY}"
+    assert judge(evidence_set(value([1.0] * 9, number=1), reported), [first])[0] is Confidence.HIGH
 
 
 def test_every_playbook_gives_hypotheses_for_a_bare_alert_name() -> None:

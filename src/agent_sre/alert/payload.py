@@ -15,12 +15,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from agent_sre.alert.alert import Alert, AlertStatus, fingerprint_of
 from agent_sre.kit.errors import BadInput
+from agent_sre.kit.redact import redact
 from agent_sre.kit.text import cut
 from agent_sre.kit.times import parse_instant
 
@@ -161,16 +163,32 @@ def parse(document: Mapping[str, Any], now: datetime) -> WebhookMessage:
 
 
 def capped(alert: Alert) -> Alert:
-    """The alert fit for storing: long labels and annotations are cut with a visible `…(+n)`, and a generatorURL beyond reason is left out.
+    """The alert fit for storing and for all that reads what is stored: secrets are gone from labels, annotations and the generatorURL, long ones are
+    cut with a visible `…(+n)`, and a generatorURL beyond reason is left out. Only the body in the inbox stays as it came.
 
     The fingerprint stays that of the whole labels.
     """
     return replace(
         alert,
-        labels={cut(name, LABEL_LIMIT): cut(text, LABEL_LIMIT) for name, text in alert.labels.items()},
-        annotations={cut(name, LABEL_LIMIT): cut(text, ANNOTATION_LIMIT) for name, text in alert.annotations.items()},
-        generator_url=alert.generator_url if len(alert.generator_url) <= URL_LIMIT else "",
+        labels={_safe(name, LABEL_LIMIT): _safe(text, LABEL_LIMIT, name) for name, text in alert.labels.items()},
+        annotations={_safe(name, LABEL_LIMIT): _safe(text, ANNOTATION_LIMIT, name) for name, text in alert.annotations.items()},
+        generator_url=redact(alert.generator_url) if len(alert.generator_url) <= URL_LIMIT else "",
     )
+
+
+_TELLING = ("password", "passwd", "passphrase", "api_key", "apikey", "access_token", "auth_token", "bearer_token")
+"""Names of labels whose value is a secret whatever it looks like. `secret` is none of them: that is how a Kubernetes Secret is named."""
+
+
+def _safe(text: str, limit: int, name: str = "") -> str:
+    # redacted before it is cut: half a secret is none that a rule would know
+    if text and name.lower().endswith(_TELLING):
+        return cut(redact(f"{name}={text}")[len(name) + 1 :], limit)
+    return cut(_redacted(text) if len(text) <= LABEL_LIMIT else redact(text), limit)
+
+
+_redacted = lru_cache(maxsize=8_192)(redact)
+"""The alerts of one group differ in few of their labels."""
 
 
 def _entries(document: Mapping[str, Any]) -> list[Any]:

@@ -28,7 +28,7 @@ from agent_sre.analysis.fact_line import FactLine
 from agent_sre.analysis.llm.tokens import estimate_tokens
 from agent_sre.analysis.observed import MOVED
 from agent_sre.analysis.prompts import PROMPT_VERSIONS, ROLE, packed_prompt
-from agent_sre.analysis.prompts import neutral as for_model
+from agent_sre.analysis.untrusted import annotation_for_model, for_model
 from agent_sre.evidence.evidence import Change, Dependency, Evidence, Fact, KubernetesObject, LogPattern, MetricSeries
 from agent_sre.evidence.gaps import troubles
 from agent_sre.evidence.kubernetes.objects import instant_of, is_troubled, number_of, text_of
@@ -251,7 +251,8 @@ def _alert_lines(incident: Incident, shape: _Shape) -> list[str]:
     where = _safe(describe(lead.subject), min(shape.width, 160))
     # each begins with a word of ours, so that no name can pass for a line of another section
     lines = [f"alert {_safe(lead.name, 100)} severity {_safe(lead.severity_text, 30)} on {where}, since {_clock(lead.starts_at)}"]
-    said = dict.fromkeys(_safe(lead.annotations.get(name, ""), shape.width) for name in ("summary", "description"))
+    words = (annotation_for_model(lead.annotations.get(name, ""), lead.labels, 4 * _LONGEST_PIECE) for name in ("summary", "description"))
+    said = dict.fromkeys(fitted(text, shape.width) for text in words)
     lines += [f"it says: {text}" for text in said if text][: 2 if shape.members else 1]
     others = [_safe(f"{alert.name} on {describe(alert.subject)}", 90) for alert in incident.alerts[1 : shape.members + 1]]
     if len(incident.alerts) > 1:

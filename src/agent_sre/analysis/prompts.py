@@ -6,12 +6,9 @@ instruction: it is cleaned, cut, and its chat-control tokens are broken, because
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 
-from agent_sre.kit.redact import redact
-from agent_sre.kit.text import one_line
+from agent_sre.analysis.untrusted import for_model
 
 _ROLE = "You are an expert SRE assistant"
 
@@ -81,17 +78,6 @@ INSTRUCTION: Mapping[str, str] = {
 }
 """Said again behind the data: a small model follows what it read last."""
 
-_CONTROL_TOKENS = re.compile(
-    r"<\s*/?\s*(start_of_turn|end_of_turn|bos|eos|s|think|unused\d+)\s*>|<\|[^>\n]{0,40}\|?>|<[a-z_]{1,24}\|>|\[/?INST\]|<\|", re.IGNORECASE
-)
-
-
-def neutral(text: str, limit: int = 400) -> str:
-    """Untrusted text for a prompt: one cleaned, redacted line, in which no model family finds a control token."""
-    folded = unicodedata.normalize("NFKC", one_line(redact(text), limit))
-    return _CONTROL_TOKENS.sub(lambda match: match.group().replace("<", "‹").replace("[", "("), folded)
-
-
 def packed_prompt(form: str, sections: Sequence[tuple[str, Sequence[str]]], *, note: str = "") -> str:
     """The one user message of an incident: what is always the same, the data by section, the instruction again.
 
@@ -113,4 +99,4 @@ def text_prompt(message: str, history: Sequence[tuple[str, str]], *, limit: int 
 
 
 def _lines(text: str, limit: int) -> str:
-    return "\n".join(neutral(line, 2_000) for line in text[:limit].splitlines())
+    return "\n".join(for_model(line, 2_000) for line in text[:limit].splitlines())

@@ -16,6 +16,7 @@ from datetime import timedelta
 from agent_sre.evidence import metrics, off
 from agent_sre.evidence.evidence import Evidence, EvidenceSet, EvidenceSource, Gap, MetricSeries, Query
 from agent_sre.evidence.playbook import Playbook, prioritised
+from agent_sre.evidence.redaction import redacted
 from agent_sre.evidence.suggested import SUGGESTED, suggestions
 from agent_sre.incident.incident import Incident
 from agent_sre.kit.clock import Clock
@@ -141,6 +142,7 @@ class _Run:
             result: Evidence | Gap = question
         else:
             result = await self._answer(source, question, places)
+        result = redacted(result)
         if self.on_result is not None:
             self.on_result(result)
         return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent_sre.evidence.evidence import Evidence, EvidenceSet, Gap
+from agent_sre.evidence.evidence import Evidence, EvidenceSet, Gap, LogPattern
 from agent_sre.evidence.playbook import Playbook, fill, values_of
 from agent_sre.evidence.suggested import without
 from agent_sre.finding.confidence import chance_right, scaled, signs_of_verdict
@@ -20,6 +20,9 @@ from agent_sre.kit.text import one_line
 
 REPORTED = frozenset({"alert", "history", "alertmanager"})
 """Sources that repeat what others told us. Only the rest measures."""
+
+WORDS_ONLY = "only log lines say so, and whoever can write one can write that"
+"""Why a verdict is not surer. The taint rule: see docs/explanation/security.md."""
 
 
 def diagnose(incident: Incident, evidence: EvidenceSet, playbook: Playbook) -> Diagnosis:
@@ -52,7 +55,22 @@ def detect(world: World) -> tuple[Finding, ...]:
 
 
 def judge(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis]) -> tuple[Confidence, str]:
-    """How sure the rules may be, and why, in words.
+    """How sure the rules may be, and why, in words: never high where nothing but the words of log lines speaks for the first cause."""
+    confidence, reason = _judge(evidence, hypotheses)
+    if confidence is not Confidence.HIGH or not hypotheses:
+        return confidence, reason
+    supporting = set(hypotheses[0].supporting)
+    counted = [item for item in evidence.items if item.id in supporting and item.query.source not in REPORTED and not _is_words(item)]
+    return (confidence, reason) if counted else (Confidence.MEDIUM, f"{reason}; {WORDS_ONLY}")
+
+
+def _is_words(item: Evidence) -> bool:
+    """Whether an answer is what programs wrote, and with them everybody who can make them write."""
+    return item.query.source == "loki" or item.query.kind == "logs" or (bool(item.data) and all(isinstance(one, LogPattern) for one in item.data))
+
+
+def _judge(evidence: EvidenceSet, hypotheses: Sequence[Hypothesis]) -> tuple[Confidence, str]:
+    """As sure as the measurements allow.
 
     Low where nothing was measured, where nothing measured speaks for the first cause, or where the second is nearly as likely. A cause that a
     detector names is as sure as such verdicts were on recorded incidents (finding/confidence.py): high from nine right of ten on, medium from

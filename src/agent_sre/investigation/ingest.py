@@ -42,6 +42,7 @@ from agent_sre.investigation.metrics import ALERTS_BY_OUTCOME, INGEST_SECONDS
 from agent_sre.kit.clock import Clock
 from agent_sre.kit.durations import readable
 from agent_sre.kit.errors import BadInput, StoreUnavailable
+from agent_sre.kit.redact import redact
 from agent_sre.kit.text import one_line
 from agent_sre.store.engine import Store
 from agent_sre.store.schema import bump, heartbeat
@@ -126,7 +127,7 @@ class _Body:
     ) -> None:
         self._reconciled = reconciled
         self._connection = connection
-        self._group_key = group_key
+        self._group_key = redact(group_key)
         self._inbox_id = inbox_id
         self._received_at = received_at
         self._settings = settings
@@ -217,14 +218,15 @@ class _Body:
             touched.add(before.incident_id)
             lasted = readable(ends_at - before.starts_at)
             why = ": Alertmanager no longer has it" if self._reconciled else ""
-            self._note(before.incident_id, "resolved", f"{one_line(alert.name, 120)} resolved after {lasted}{why}", at=ends_at)
+            self._note(before.incident_id, "resolved", f"{redact(one_line(alert.name, 120))} resolved after {lasted}{why}", at=ends_at)
         for incident_id in sorted(touched):
             if incident_store.still_firing(self._connection, incident_id) == 0:
                 incident_store.resolve_incident(self._connection, incident_id, at=self._received_at)
                 self._note(incident_id, "resolved", "Every alert is resolved: the incident is closed")
                 self._outcome.ended += cancel_investigations(self._connection, incident_id, at=self._received_at, rules=self._rules)
 
-    def _open(self, alerts: list[Alert], known: Mapping[str, KnownAlert]) -> None:
+    def _open(self, arrived: list[Alert], known: Mapping[str, KnownAlert]) -> None:
+        alerts = [capped(alert) for alert in arrived]
         subjects = {alert.fingerprint: subject_of(alert.labels) for alert in alerts}
         keys = {fingerprint: subject_key(subject) for fingerprint, subject in subjects.items()}
         candidates = incident_store.candidates(self._connection, group_key=self._group_key, subject_keys=keys.values()) if alerts else []
@@ -292,17 +294,16 @@ class _Body:
         return incident_id, "opened the incident"
 
     def _row(self, alert: Alert, incident_id: int, reason: str) -> dict[str, Any]:
-        kept = capped(alert)
         return {
             "incident_id": incident_id,
             "inbox_id": self._inbox_id,
             "fingerprint": alert.fingerprint,
             "status": AlertStatus.FIRING.value,
-            "name": kept.name,
-            "severity": kept.severity_text,
-            "labels": dict(kept.labels),
-            "annotations": dict(kept.annotations),
-            "generator_url": kept.generator_url,
+            "name": alert.name,
+            "severity": alert.severity_text,
+            "labels": dict(alert.labels),
+            "annotations": dict(alert.annotations),
+            "generator_url": alert.generator_url,
             "last_seen_at": self._received_at,
             "sightings": 1,
             "reason": reason,
@@ -350,7 +351,7 @@ def _title(alert: Alert, subject: Subject) -> str:
 
 
 def _note_heartbeat(connection: Connection, alert: Alert, *, at: datetime) -> None:
-    row = insert(heartbeat).values(fingerprint=alert.fingerprint, name=one_line(alert.name, 120), status=alert.status.value, last_seen_at=at)
+    row = insert(heartbeat).values(fingerprint=alert.fingerprint, name=redact(one_line(alert.name, 120)), status=alert.status.value, last_seen_at=at)
     connection.execute(
         row.on_conflict_do_update(index_elements=["fingerprint"], set_={"status": row.excluded.status, "last_seen_at": row.excluded.last_seen_at})
     )

@@ -15,6 +15,7 @@ from agent_sre.alert.payload import decode_object
 from agent_sre.analysis.agent import Agent
 from agent_sre.kit.clock import Clock
 from agent_sre.kit.errors import BadInput, Forbidden, StoreUnavailable, Unavailable
+from agent_sre.kit.redact import redact
 from agent_sre.store.engine import Store
 from agent_sre.store.schema import chat
 from agent_sre.web.body import BodyReader, TooLarge, TooSlow, require_token
@@ -122,7 +123,7 @@ def _remember(connection: Connection, thread_id: str, message: str, answer: str,
     connection.execute(
         chat.insert(),
         [
-            {"thread_id": thread_id, "role": "user", "text": message[:_KEPT], "at": at},
-            {"thread_id": thread_id, "role": "assistant", "text": answer[:_KEPT], "at": at},
+            {"thread_id": thread_id, "role": "user", "text": redact(message[: 2 * _KEPT])[:_KEPT], "at": at},
+            {"thread_id": thread_id, "role": "assistant", "text": redact(answer[: 2 * _KEPT])[:_KEPT], "at": at},
         ],
     )

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from agent_sre.alert import inbox as inbox_store
 from agent_sre.alert.alert import Alert, AlertStatus
-from agent_sre.alert.payload import WebhookMessage
+from agent_sre.alert.payload import WebhookMessage, capped
 from agent_sre.alert.subject import AlertRole, describe, role_of, subject_of
 from agent_sre.analysis.analysis import Analysis
 from agent_sre.analysis.markdown import analysis_json, code
@@ -71,7 +71,7 @@ class Results:
         seen: set[str] = set()
         items = []
         for number, alert in enumerate(alerts):
-            items.append(self._item(alert, reached, reports, written, inbox_id, base_url, again=alert.fingerprint in seen))
+            items.append(self._item(capped(alert), reached, reports, written, inbox_id, base_url, again=alert.fingerprint in seen))
             seen.add(alert.fingerprint)
             if number % 50 == 49:
                 await asyncio.sleep(0)  # a large message must not keep the webhook from others

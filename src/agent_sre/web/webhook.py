@@ -26,6 +26,7 @@ from agent_sre.investigation.counters import AlertCounters
 from agent_sre.kit.clock import Clock
 from agent_sre.kit.errors import BadInput, Forbidden, StoreUnavailable, Unavailable
 from agent_sre.kit.metrics import REGISTRY
+from agent_sre.kit.redact import redact
 from agent_sre.web.body import BodyReader, TooLarge, TooSlow, require_token
 from agent_sre.web.results import Results, timestamp_text
 
@@ -75,7 +76,7 @@ def webhook_router(*, inbox: Inbox, results: Results, settings: InboxSettings, c
     async def take(request: Request, wait_seconds: float) -> Response:
         require_token(request, settings.webhook_token)
         body = await bodies.read(request)
-        sender = request.headers.get("user-agent", "")
+        sender = redact(request.headers.get("user-agent", ""))
         try:
             document = await asyncio.to_thread(decode, body) if len(body) > _LARGE_BODY else decode(body)
         except BadInput as error:

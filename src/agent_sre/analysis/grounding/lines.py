@@ -503,7 +503,7 @@ def _keyed(words: set[str]) -> frozenset[str]:
 def _with_now(numbers: Sequence[FactNumber]) -> list[FactNumber]:
     """`used 47.5Gi of 50Gi, 24h_ago=38Gi`: the first number is today's where no other says so."""
     now = any(item.keys & {"now", "to"} for item in numbers)
-    before = [item for item in numbers if item.keys & {"ago", "from"} and "span" not in item.keys]
+    before = [item for item in numbers if item.keys & {"ago", "from"} and "span" not in item.keys and item.number.readings]
     made = list(numbers)
     for index, item in enumerate(numbers):
         if (
