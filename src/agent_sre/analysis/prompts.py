@@ -78,6 +78,7 @@ INSTRUCTION: Mapping[str, str] = {
 }
 """Said again behind the data: a small model follows what it read last."""
 
+
 def packed_prompt(form: str, sections: Sequence[tuple[str, Sequence[str]]], *, note: str = "") -> str:
     """The one user message of an incident: what is always the same, the data by section, the instruction again.
 
