@@ -29,7 +29,7 @@ ANSWER: dict[str, Any] = {
     "b_cause": "H1",
     "c_evidence": ["E01"],
     "d_confidence": "low",
-    "e_summary": "The pod test-pod uses too much CPU. Nothing else was seen.",
+    "e_summary": "HighCPU is firing on test-pod. Nothing else was seen.",
     "f_impact": "Its requests are slow.",
     "g_actions": ["A2"],
     "h_missing": ["metrics", "none"],
@@ -80,7 +80,7 @@ async def test_a_good_answer_is_shown_with_its_citations_and_its_prompt(app: App
     assert f"prompt {PROMPT_VERSIONS['full']}" in analysis.markdown
     assert analysis.missing == ("metrics",)
     assert "**Would help:** metrics" in analysis.markdown
-    assert "The pod test-pod uses too much CPU. [E01]" in analysis.markdown
+    assert "HighCPU is firing on test-pod. [E01]" in analysis.markdown
     assert analysis.recommendations[0].id == "A2"
 
 
@@ -177,7 +177,7 @@ async def test_sentences_without_support_are_left_out_counted_and_said(app: App,
         if "requests" in text:
             return Grounded(dropped=(DroppedSentence(text=text, reason="unsupported_claim"),))
         return Grounded(
-            sentences=(GroundedSentence(text="The pod test-pod uses too much CPU.", evidence_ids=("E01",)),),
+            sentences=(GroundedSentence(text="HighCPU is firing on test-pod.", evidence_ids=("E01",)),),
             dropped=(DroppedSentence(text="Nothing else was seen.", reason="unsupported_claim"),),
         )
 
@@ -190,10 +190,10 @@ async def test_sentences_without_support_are_left_out_counted_and_said(app: App,
     assert "2 sentences of the model were left out: unsupported claim" in analysis.author_note
 
 
-async def test_brackets_of_the_models_own_are_no_citations(app: App) -> None:
-    analysis, _ = await run(app, answer(e_summary="The disk is full [E02]."))
-    assert "[E02]" not in analysis.root_cause
-    assert "(E02)" in analysis.root_cause
+async def test_an_id_in_the_models_words_counts_where_it_bears_them_out_and_never_where_it_does_not_exist(app: App) -> None:
+    analysis, _ = await run(app, answer(e_summary="HighCPU is firing on test-pod [E99]. HighCPU is firing on test-pod [E01]."))
+    assert "E99" not in analysis.root_cause
+    assert analysis.root_cause.endswith("HighCPU is firing on test-pod. [E01]")
 
 
 async def test_unknown_is_an_answer(app: App) -> None:

@@ -144,7 +144,6 @@ ABROAD = {
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("name", "words"), ABROAD.items(), ids=list(ABROAD))
-@pytest.mark.xfail(reason="the check of sentences against the evidence stands in for this as soon as the graph uses it", strict=False)
 async def test_what_nothing_supports_is_not_shown(world: Behaving, name: str, words: str) -> None:
     world.ollama.behave(name)
     _, final = await ended(world)

@@ -335,8 +335,10 @@ def _grounded(incident: Incident, diagnosis: Diagnosis, packed: Packed, completi
     chosen = next((item for item in diagnosis.hypotheses if item.id == verdict.cause), None)
     lead = incident.lead
     context = ". ".join([*([chosen.cause, describe(chosen.subject)] if chosen else []), lead.name, describe(lead.subject)])
-    summary = ground(verdict.summary, cited=verdict.evidence_ids, facts=packed.facts, context=context)
-    impact = ground(verdict.impact, cited=verdict.evidence_ids, facts=packed.facts, context=context)
+    # what code says of the chosen cause rests on that cause's evidence, whatever the model cites
+    resting = [evidence_id for evidence_id in (chosen.supporting if chosen else ()) if evidence_id in packed.evidence]
+    summary = ground(verdict.summary, cited=verdict.evidence_ids, facts=packed.facts, context=context, context_ids=resting)
+    impact = ground(verdict.impact, cited=verdict.evidence_ids, facts=packed.facts, context=context, context_ids=resting)
     dropped = [*summary.dropped, *impact.dropped]
     metrics.count_sentences(shown=len(summary.sentences) + len(impact.sentences), dropped=len(dropped))
     note = f"the rules' findings, weighed and worded by {completion.model} (prompt {packed.version})"

@@ -240,3 +240,36 @@ def test_no_shown_sentence_has_a_name_or_number_that_no_fact_has(words: list[str
     if stranger in " ".join(fact.text for fact in MEMORY.facts):
         return
     assert all(stranger not in sentence.text for sentence in check(text).sentences)
+
+
+SIGHT = FactLine(evidence_id="E04", text="seen: till-1 cannot pull shop.example/till:2.0: the registry does not have it, since 10:54:56Z")
+CAUSE = "Deployment shop/till asks for the image shop.example/till:2.0, which the registry does not have"
+
+
+def test_what_code_said_word_for_word_is_shown_with_what_it_rests_on() -> None:
+    told = ground(f"Till-1 cannot pull shop.example/till:2.0: the registry does not have it. {CAUSE}.", cited=["E04"], facts=[SIGHT], context=CAUSE)
+    assert [sentence.evidence_ids for sentence in told.sentences] == [("E04",), ("E04",)]
+    resting = ground(f"{CAUSE}.", cited=["E01"], facts=[*MEMORY.facts, SIGHT], context=f"{CAUSE}. HighMemory", context_ids=["E04"])
+    assert [sentence.evidence_ids for sentence in resting.sentences] == [("E04",)]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "Till-2 cannot pull shop.example/till:2.0: the registry does not have it.",
+        "Till-1 cannot pull shop.example/till:2.1: the registry does not have it.",
+        "Till-1 can pull shop.example/till:2.0: the registry does have it.",
+        CAUSE.replace("till:2.0", "till:3.0"),
+        CAUSE.replace("does not have", "has"),
+        CAUSE.replace("till", "ti\u200bll"),
+        f"{CAUSE} [E99].",
+    ],
+)
+def test_one_letter_away_from_what_code_said_it_is_read_like_any_other_sentence(lie: str) -> None:
+    assert not ground(lie, cited=["E04"], facts=[SIGHT], context=CAUSE).sentences
+
+
+def test_a_sight_that_is_not_cited_lends_no_words() -> None:
+    assert not ground(
+        "Till-1 cannot pull shop.example/till:2.0: the registry does not have it.", cited=["E01"], facts=[*MEMORY.facts, SIGHT]
+    ).sentences

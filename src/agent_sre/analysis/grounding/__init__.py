@@ -17,6 +17,7 @@ Pure and without I/O; the rules in words, the guarantee and the figures are in d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,8 @@ _MAX_TEXT = 8_000
 _MAX_SENTENCE = 500
 _MAX_SENTENCES = 40
 _MAX_IDS = 3
+_SIGHT = "seen: "  # how packing begins a fact that a detector worded
+_SINCE = re.compile(r", since [\dT:Z -]{4,30}$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,16 +97,17 @@ def reasons() -> tuple[str, ...]:
     return tuple(_WHY)
 
 
-def ground(text: str, *, cited: Sequence[str], facts: Sequence[FactLine], context: str = "") -> Grounded:
+def ground(text: str, *, cited: Sequence[str], facts: Sequence[FactLine], context: str = "", context_ids: Sequence[str] = ()) -> Grounded:
     """Each sentence of the text as shown or dropped.
 
     Only facts whose id is in `cited`, or in the sentence itself, count. `context` is text by code (the chosen hypothesis, the alert's
-    name and object) whose words may be used too; a sentence that needs nothing but the context carries the first three of `cited`. Never raises,
-    whatever the text.
+    name and object) whose words may be used too; a sentence that needs nothing but the context carries the first three of `context_ids`, else of
+    `cited`. A sentence that is word for word what code said needs no reading. Never raises, whatever the text.
     """
     known = {fact.evidence_id.upper() for fact in facts}
     given = tuple(dict.fromkeys(item.upper() for item in cited if item.upper() in known))
     world = Facts.of(units_of(facts), context_unit(canonical(context)))
+    said = frozenset(_plain(part) for part in canonical(context).split(". ")) - {""}
     shown: list[GroundedSentence] = []
     dropped: list[DroppedSentence] = []
     subjects: frozenset[str] | None = frozenset()
@@ -112,17 +116,43 @@ def ground(text: str, *, cited: Sequence[str], facts: Sequence[FactLine], contex
         if not sentence:
             continue
         try:
-            clean, ids, subjects = _checked(raw, sentence, given, known, world, subjects)
+            clean, ids, subjects = _checked(raw, sentence, given, known, world, subjects, context_ids)
             shown.append(GroundedSentence(text=clean, evidence_ids=ids))
         except Unsupported as failure:
             subjects = None
+            if quoted := () if hidden(raw) else _said_by_code(sentence, given, facts, said, context_ids):
+                shown.append(GroundedSentence(text=sentence, evidence_ids=quoted))
+                continue
             why = _WHY.get(failure.reason, "").format(failure.what)
             dropped.append(DroppedSentence(text=sentence[:_MAX_SENTENCE], reason=failure.reason, why=why))
     return Grounded(sentences=tuple(shown), dropped=tuple(dropped))
 
 
+def _said_by_code(
+    sentence: str, given: tuple[str, ...], facts: Sequence[FactLine], said: frozenset[str], context_ids: Sequence[str]
+) -> tuple[str, ...]:
+    """The evidence of a sentence that is word for word what code said: a whole sight among the cited facts, or a sentence of the context."""
+    plain = _plain(sentence)
+    quoted = [fact.evidence_id for fact in facts if fact.evidence_id.upper() in given and fact.text.startswith(_SIGHT) and plain == _sight(fact)]
+    return tuple(dict.fromkeys(quoted))[:_MAX_IDS] or (tuple(context_ids or given)[:_MAX_IDS] if plain in said else ())
+
+
+def _sight(fact: FactLine) -> str:
+    return _plain(_SINCE.sub("", canonical(fact.text).removeprefix(_SIGHT)))
+
+
+def _plain(sentence: str) -> str:
+    return " ".join(sentence.casefold().rstrip(".!").split())
+
+
 def _checked(
-    raw: str, sentence: str, given: tuple[str, ...], known: set[str], world: Facts, before: frozenset[str] | None
+    raw: str,
+    sentence: str,
+    given: tuple[str, ...],
+    known: set[str],
+    world: Facts,
+    before: frozenset[str] | None,
+    context_ids: Sequence[str],
 ) -> tuple[str, tuple[str, ...], frozenset[str]]:
     if len(sentence) > _MAX_SENTENCE:
         raise Unsupported("too_long", "", 0)
@@ -142,7 +172,7 @@ def _checked(
     ids, subjects = evidence_for(tokens, world, pool, before)
     if unused := [item for item in inline if item not in ids and not world.could_show(tokens, item)]:
         raise Unsupported("wrong_id", ", ".join(unused), 4)
-    ids = tuple(dict.fromkeys((*inline, *(ids or given[:_MAX_IDS]))))
+    ids = tuple(dict.fromkeys((*inline, *(ids or tuple(context_ids or given)[:_MAX_IDS]))))
     if len(ids) > _MAX_IDS:
         raise Unsupported("too_many", "", 0)
     return clean, ids, subjects

@@ -48,6 +48,10 @@ _GENERIC = frozenset({"service", "services", "app", "application", "workload", "
 _SCOPE_ENDS = frozenset({",", ";", "but", "and", "while", "although", "because"})
 
 
+_HAVING = frozenset({"has", "have", "had", "having"})
+_DENIED_HAVING = re.compile(r"\b(?:not|never|cannot|nobody|nothing)(?: \w+)? (?:have|has|had)\b|\b(?:has|have|had) (?:no|none|nothing|never)\b")
+"""“has” asserts nothing by itself, but where a fact denies it: `the registry does not have it`."""
+
 _FAILS = frozenset(stem(word) for word in ("fail", "forbidden", "denied", "refused", "rejected", "impossible"))
 
 
@@ -100,6 +104,8 @@ def _words(piece: Piece) -> None:
                 raise Unsupported("unsupported_claim", word, 3)
             negated = pending = True
             continue
+        if word in _HAVING and not negated and any(_DENIED_HAVING.search(known.plain) for known in (unit, piece.context) if known is not None):
+            raise Unsupported("contradicts", f"not {token.raw}", 4)
         if word == "than" and not is_than(piece, index):
             raise Unsupported("unsupported_claim", token.raw, 3)
         if word in UNIVERSAL:
