@@ -130,7 +130,7 @@ async def test_an_answer_that_was_cut_off_behind_its_choice_is_used(app: App) ->
     analysis, model = await run(app, cut_off(text[: text.index("Nothing else") + 5]))
     assert len(model.asked) == 1
     assert analysis.author == "scripted-model"
-    assert "uses too much CPU." in analysis.root_cause
+    assert "HighCPU is firing on test-pod." in analysis.root_cause
     assert "Nothi" not in analysis.root_cause
 
 
