@@ -52,6 +52,7 @@ _TOLD_WHOLE = 2  # curves of an answer that has words for them: its summary says
 _COUNTED = 110  # characters of a summary whose parts are told beside it
 _MOST_DETAILS = 12  # lines of one answer
 _SHORT_SAMPLE = 120
+_BOTH_ENDS = 120  # from this width on a long text keeps its end as well
 _FAINT = 0.1  # a finding of less weight is told with the rest
 _HOUR = timedelta(hours=1)
 _OLDEST_HOUR = timedelta(minutes=10)  # a point so much older than an hour still counts as the one of an hour ago
@@ -556,7 +557,7 @@ def _safe(text: str, width: int = _LONGEST_PIECE) -> str:
 
 
 def fitted(text: str, width: int) -> str:
-    """The text, or what of it fits, with `…` behind it. No number is cut, and none is left without its unit: a half is copied as if it were whole."""
+    """The text, or what of it fits, with `…` where it was cut. No number is cut or left without its unit: a half is copied as if it were whole."""
     if len(text) <= width:
         return text
     if text.startswith("metric "):
@@ -564,10 +565,14 @@ def fitted(text: str, width: int) -> str:
         while len(fields) > 2 and len(" ".join(fields)) > width:
             fields.pop()
         return " ".join(fields)
+    tail = ""
+    if width >= _BOTH_ENDS:  # of an error that wraps another one the cause stands at the end
+        tail = text[len(text) - width * 2 // 5 :].partition(" ")[2]
+        width -= len(tail) + 2
     words = text[:width].split(" ")[:-1]
     while words and any(any(character.isdigit() for character in word) for word in words[-2:]):
         words.pop()
-    return f"{' '.join(words) or text[: max(width - 1, 0)].rstrip('0123456789.,')}…"
+    return f"{' '.join(words) or text[: max(width - 1, 0)].rstrip('0123456789.,')}…{f' {tail}' if tail else ''}"
 
 
 def _clock(at: datetime) -> str:

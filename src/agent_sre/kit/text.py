@@ -35,3 +35,12 @@ def one_line(text: str, limit: int = 300) -> str:
         return line
     # what `clean` cut off already is missing too
     return f"{line[:limit]}…(+{(len(line) if len(text) <= limit * 4 else len(text)) - limit})"
+
+
+def both_ends(text: str, limit: int = 300) -> str:
+    """`one_line`, where what is too long loses its middle: of an error that wraps another one the cause stands at the end."""
+    line = one_line(text, 16 * limit)
+    if len(line) <= limit:
+        return line
+    head, tail = line[: limit * 3 // 5], line[len(line) - limit * 2 // 5 + 3 :]
+    return f"{head.rpartition(' ')[0] or head} … {tail.partition(' ')[2] or tail}"

@@ -18,7 +18,7 @@ from agent_sre.evidence.logs.levels import LEVELS, level_named, level_of
 from agent_sre.evidence.logs.lines import LogLine, flatten, instant_of, program_text, without_time
 from agent_sre.evidence.logs.masking import mask, tidy
 from agent_sre.kit.redact import redact
-from agent_sre.kit.text import cut, one_line
+from agent_sre.kit.text import both_ends, cut, one_line
 from agent_sre.kit.times import parse_instant
 
 MOST_PATTERNS = 500
@@ -273,7 +273,7 @@ def _stated_level(line: str | LogLine) -> str:
 
 def _pattern(template: str, group: _Group, subject: Subject) -> LogPattern:
     return LogPattern(
-        template=redact(one_line(template, TEMPLATE_LIMIT)),
+        template=redact(both_ends(template, TEMPLATE_LIMIT)),
         level=group.level,
         subject=subject,
         count=group.count,

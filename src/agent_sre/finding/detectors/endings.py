@@ -12,7 +12,7 @@ from agent_sre.finding.finding import Finding
 from agent_sre.finding.notices import notices
 from agent_sre.finding.weights import HINT, LIKELY, POSSIBLE, PROVED, STATED
 from agent_sre.finding.world import World, field, mapping, sequence, string
-from agent_sre.kit.text import one_line
+from agent_sre.kit.text import both_ends, one_line
 
 _NO_COMMAND = re.compile(
     r"executable file not found|no such file or directory: unknown|exec: .* not found|exec format error|permission denied: unknown|StartError",
@@ -93,7 +93,7 @@ class Endings:
                 continue
             told.add(subject)
             yield Finding(
-                detector=self.name, summary=f"{one_line(line.value.subject.name, 80)} logs: {one_line(line.value.sample, 200)}",
+                detector=self.name, summary=f"{one_line(line.value.subject.name, 80)} logs: {both_ends(line.value.sample, 200)}",
                 subject=subject, facts={}, evidence_ids=(line.evidence_id,), cause="certificate_expired",
                 weight=PROVED if line.value.is_new else LIKELY if asked else POSSIBLE, began_at=line.value.first_at,
             )  # fmt: skip

@@ -11,7 +11,7 @@ from agent_sre.finding.finding import Finding
 from agent_sre.finding.notices import notices
 from agent_sre.finding.weights import LIKELY, POSSIBLE, PROVED, STATED
 from agent_sre.finding.world import World, field, mapping, sequence, string
-from agent_sre.kit.text import one_line
+from agent_sre.kit.text import both_ends
 
 _WAITING = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable", "ImageInspectError"})
 _NO_NAME = re.compile(
@@ -60,7 +60,7 @@ class ImagePull:
             image = _image(seen.value.manifest, waits[0].name)
             for cause, weight in _causes(world, message, waits[0].reason, image, seen.value.manifest):
                 yield Finding(
-                    detector=self.name, summary=f"{seen.value.name} cannot pull {image or 'its image'}: {one_line(message, 300)}", subject=subject,
+                    detector=self.name, summary=f"{seen.value.name} cannot pull {image or 'its image'}: {both_ends(message, 300)}", subject=subject,
                     facts={"image": image or None, "pod": seen.value.name, "registry": image.split("/")[0] if image.count("/") > 1 else None},
                     evidence_ids=tuple(dict.fromkeys(item for item in (evidence_id, seen.evidence_id) if item)), cause=cause, weight=weight,
                     began_at=at or instant_of(seen.value.manifest, "metadata", "creationTimestamp"),

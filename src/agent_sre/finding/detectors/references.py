@@ -12,7 +12,7 @@ from agent_sre.finding.finding import Finding
 from agent_sre.finding.notices import Notice, notices
 from agent_sre.finding.weights import LIKELY, POSSIBLE, PROVED, STATED
 from agent_sre.finding.world import Seen, World, field, mapping, sequence, string
-from agent_sre.kit.text import one_line
+from agent_sre.kit.text import both_ends, one_line
 
 _WAITING = frozenset({"CreateContainerConfigError", "ContainerCreating", "PodInitializing", "CreateContainerError"})
 _MISSING = re.compile(
@@ -66,7 +66,7 @@ class MissingReferences:
                 kind = "Secret" if secret else "ConfigMap"
                 key = match["key"] or match["key3"] or ""
                 yield Finding(
-                    detector=self.name, summary=f"{seen.value.name} cannot start: {one_line(message, 200)}", subject=subject,
+                    detector=self.name, summary=f"{seen.value.name} cannot start: {both_ends(message, 200)}", subject=subject,
                     facts={"kind_of_reference": kind, "reference": name or None, "key": key or None, "pod": seen.value.name},
                     evidence_ids=tuple(dict.fromkeys((evidence_id, seen.evidence_id))),
                     cause="missing_secret_binding" if secret else "missing_config_map", weight=STATED, began_at=at or _created(seen),
@@ -87,7 +87,7 @@ class MissingReferences:
             told.add((subject.namespace, subject.name))
             proof = STATED if there or not name else PROVED
             yield Finding(
-                detector=self.name, summary=f"{notice.name} cannot make pods: {one_line(notice.message, 220)}", subject=subject,
+                detector=self.name, summary=f"{notice.name} cannot make pods: {both_ends(notice.message, 220)}", subject=subject,
                 facts={"account": name or None}, evidence_ids=(notice.evidence_id,), cause="missing_service_account", weight=proof,
                 began_at=notice.first_at,
             )  # fmt: skip

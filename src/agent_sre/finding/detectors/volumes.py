@@ -16,7 +16,7 @@ from agent_sre.finding.notices import Notice, notices
 from agent_sre.finding.quantities import amount
 from agent_sre.finding.weights import LIKELY, POSSIBLE, PROVED, STATED
 from agent_sre.finding.world import Seen, World, field, mapping, sequence, string
-from agent_sre.kit.text import one_line
+from agent_sre.kit.text import both_ends, one_line
 
 _SAID: tuple[tuple[re.Pattern[str], str], ...] = (
     (
@@ -110,7 +110,7 @@ def _reason(world: World, claim: _Claim) -> tuple[str, str, float, datetime | No
     for notice in about:
         for pattern, cause in _SAID:
             if pattern.search(notice.message):
-                return cause, one_line(notice.message, 200), STATED, notice.first_at or began_at
+                return cause, both_ends(notice.message, 200), STATED, notice.first_at or began_at
     name = claim.text("storageClassName")
     classes = {seen.value.name for seen in world.objects("StorageClass")}
     if (

@@ -1,0 +1,58 @@
+"""The prompts of all packaged scenarios: short enough at every tier, and with what the known cause is told by still inside."""
+
+from __future__ import annotations
+
+from statistics import median
+
+import pytest
+
+from agent_sre.analysis.llm.pace import TIERS
+from agent_sre.analysis.packing import Packed, pack
+from agent_sre.analysis.rules import incident_of, rules_analysis
+from agent_sre.evidence.bundle.source import BundleSource
+from agent_sre.evidence.playbook import load_playbooks
+from agent_sre.evidence.playbook_derived import playbook_of
+from agent_sre.finding.diagnose import diagnose
+from agent_sre.scenarios.scenario import Scenario, packaged_scenarios
+
+BUDGETS = {tier.name: tier.prompt_tokens for tier in TIERS}
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Scenario, dict[str, Packed]]]:
+    found = []
+    playbooks = load_playbooks()
+    for scenario in packaged_scenarios():
+        bundle = scenario.bundle(tmp_path_factory.mktemp(scenario.name))
+        assert bundle.message is not None
+        assert bundle.now is not None
+        incident = incident_of(bundle.message.alerts[0], bundle.now)
+        evidence = BundleSource(bundle, bundle.now).everything(incident)
+        playbook = playbook_of(incident.lead, playbooks)
+        diagnosis = diagnose(incident, evidence, playbook)
+        actions = rules_analysis(incident, diagnosis, playbook, author_note="", now=bundle.now).recommendations
+        found.append((scenario, {tier: pack(incident, diagnosis, actions, budget_tokens=budget) for tier, budget in BUDGETS.items()}))
+    return found
+
+
+def test_the_largest_prompt_has_3500_tokens_and_that_of_a_processor_800() -> None:
+    assert max(BUDGETS.values()) <= 3_500
+    assert BUDGETS["cpu"] <= 800
+
+
+@pytest.mark.parametrize("tier", BUDGETS)
+def test_every_prompt_is_within_its_budget(tier: str, packed: list[tuple[Scenario, dict[str, Packed]]]) -> None:
+    tokens = [prompts[tier].tokens for _, prompts in packed]
+    assert len(tokens) >= 25
+    assert max(tokens) <= BUDGETS[tier]
+    assert median(tokens) <= 2_500
+
+
+def test_what_the_known_cause_is_told_by_is_inside(packed: list[tuple[Scenario, dict[str, Packed]]]) -> None:
+    missing = [
+        (scenario.name, text)
+        for scenario, prompts in packed
+        for text in scenario.truth.must_facts
+        if text.casefold() not in prompts["gpu"].prompt.casefold()
+    ]
+    assert missing == []
