@@ -108,7 +108,7 @@ async def test_two_unusable_answers_are_the_rules_report(app: App) -> None:
     analysis, model = await run(app, "I cannot help with that.", "{}")
     assert len(model.asked) == 2
     assert analysis.author == "rules"
-    assert analysis.author_note == "The scripted model gave an answer that cannot be used: b_cause must be one of H1, H2, H3, H4, unknown (invalid)"
+    assert analysis.author_note == "The scripted model gave an answer that cannot be used: its cause must be one of H1, H2, H3, H4, unknown (invalid)"
     assert analysis.prompt_version == ""
 
 

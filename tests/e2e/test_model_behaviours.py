@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from agent_sre.analysis.analysis import RULES, Analysis
 from agent_sre.analysis.artifacts import unpack_analysis
 from agent_sre.analysis.llm.model import REASONS
+from agent_sre.analysis.llm.pace import Pace
 from agent_sre.delivery.report import run_id_of
 from agent_sre.finding.finding import Confidence
 from agent_sre.store.schema import investigation, report
@@ -72,6 +73,9 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Behav
 async def ended(world: Behaving) -> tuple[Analysis, Analysis]:
     """What the rules and what the model made of one more alert, after its only ending."""
     number = next(NUMBERS)
+    Pace.__init__(
+        world.service.app.agent._pace, world.service.app.clock
+    )  # what the behaviour before has taught must not keep this one from being asked
     alert = firing("KubePodCrashLooping", "warning", namespace=f"shop-{number}", pod=f"cart-{number}-7f9c6d5b8c-k2x9p", container="cart")
     started = time.monotonic()
     (result,) = (await world.service.post(message(alert)))["results"]
@@ -166,7 +170,7 @@ async def test_a_report_and_the_health_say_which_weights_on_which_server(world: 
     world.ollama.behave("fine")
     _, final = await ended(world)
     digest = world.ollama.digest("bruno-sre:latest")
-    assert final.model is not None
+    assert final.model is not None, final.author_note
     assert (final.model.name, final.model.digest, final.model.server) == ("bruno-sre:latest", digest, "Ollama 0.33.0")
     assert f"({digest[:12]} on Ollama 0.33.0)" in final.author_note
     assert (await world.service.get("/health"))["model"] == {

@@ -220,7 +220,7 @@ async def failed_deliveries(pair: RunningProgram) -> list[float]:
 
 async def questions(ollama: FakeOllama) -> int:
     """How often the model was asked about an incident."""
-    return sum(request.path == "/api/chat" and b"POSSIBLE CAUSES" in request.body for request in ollama.requests)
+    return sum(request.path == "/api/chat" and b"CAUSES" in request.body for request in ollama.requests)
 
 
 async def sightings_of(service: ServiceProcess) -> dict[str, int]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -282,6 +283,9 @@ async def _choose(tools: Tools, incident: Incident, diagnosis: Diagnosis | None,
     return await asyncio.to_thread(_grounded, incident, diagnosis, packed, completion, verdict)
 
 
+_FIELD = re.compile(r"\b[a-h]_([a-z]+)\b")
+
+
 def _told_to_model(failure: ModelFailed) -> str:
     """Why it is asked again. Words of ours only: a server's message may hold its address or a piece of the answer."""
     if isinstance(failure, Refused):
@@ -292,7 +296,8 @@ def _told_to_model(failure: ModelFailed) -> str:
 def _in_words(tools: Tools, failure: ModelFailed) -> ModelFailed:
     if not isinstance(failure, Refused):
         return failure
-    return ModelFailed(f"{tools.model.title} gave an answer that cannot be used: {failure}", reason=failure.reason)
+    words = _FIELD.sub(r"its \1", str(failure))  # the names of the contract's fields are between the model and us
+    return ModelFailed(f"{tools.model.title} gave an answer that cannot be used: {words}", reason=failure.reason)
 
 
 async def _ask(tools: Tools, plan: Plan, packed: Packed, ends_at: float) -> tuple[Completion, Verdict]:

@@ -28,7 +28,7 @@ def redacted(value: T) -> T:
 
 def _redacted(value: Any) -> Any:
     if isinstance(value, str):
-        return _remembered(value) if len(value) < _LONG else redact(value)
+        return _unless_same(value, _remembered(value) if len(value) < _LONG else redact(value))
     if isinstance(value, tuple):
         # the points of a curve: pairs of numbers, by the thousand
         if value and isinstance(value[0], tuple) and all(isinstance(one, float) for one in value[0]):
