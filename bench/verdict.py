@@ -23,7 +23,11 @@ from bench.bodies import HEADERS
 from bench.gather import EXPRESSION, WAYS, real_prometheus, surrounded
 from bench.processes import REPOSITORY, ask, serving
 
+FIRST = 6
+"""Alerts with each fault."""
+
 _PATIENCE = 30.0  # seconds
+_LOOK = 0.05  # between two looks: each makes the service write down all that is there already
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +40,15 @@ class Round:
 
 
 def measured(times: int) -> dict[tuple[str, str], list[Round]]:
-    """`times` alerts, each about another pod, with every server well, by ("", ""), then with each broken in each way, by (its name, the way)."""
+    """`times` alerts, each an incident of its own, with every server well, by ("", ""); FIRST with each broken in each way, by (its name, the way)."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with real_prometheus(folder) as (url, starts_at, labels):
             from evidence.surroundings import NETWORK
 
             ill = [("", ""), *((broken, way) for broken in NETWORK for way in WAYS)]
-            return {case: _with_service(folder, url, case, starts_at, labels, times) for case in ill}
+            # after three failures a source is left alone: only the first alerts of a fault have to wait for it
+            return {case: _with_service(folder, url, case, starts_at, labels, min(times, FIRST) if case[0] else times) for case in ill}
 
 
 def _with_service(folder: Path, url: str, case: tuple[str, str], starts_at: datetime, labels: dict[str, str], times: int) -> list[Round]:
@@ -57,10 +62,10 @@ def _with_service(folder: Path, url: str, case: tuple[str, str], starts_at: date
             "KUBECONFIG": write_kubeconfig(folder / "kubeconfig.yaml", urls["kubernetes"], {"token": FakeKubernetes().token}),
         }
         with serving(**settings) as (connection, _, _):
-            pods = [labels["pod"], *(f"crowd-{number}" for number in range(times))]
             rounds = []
-            for number, pod in enumerate(pods):
-                content = _body(number, {**labels, "pod": pod, "container": pod.split("-")[0]}, starts_at)
+            for number in range(times + 1):
+                # from another cluster each, or they would join one incident: an external label, which no series has
+                content = _body(number, {**labels, "cluster": f"eu-{number}"}, starts_at)
                 began = time.perf_counter()
                 status, answer = ask(connection, "POST", "/webhook/alert", content, HEADERS)
                 if status != 200:
@@ -79,9 +84,21 @@ def _report(connection: http.client.HTTPConnection, path: str, began: float) -> 
                 written = document["analysis_json"]
                 first: dict[str, str] = next(iter(written["hypotheses"]), {})
                 gaps = sorted({gap["source"] for gap in written["gaps"]})
+                if document["stage"] != "complete":  # one at a time: the next one must not meet the end of this one
+                    _complete(connection, path)
                 return Round(seconds=seconds, cause=first.get("name", ""), gaps=tuple(gaps))
-        time.sleep(0.005)
+        time.sleep(_LOOK)
     raise SystemExit(f"No report within {_PATIENCE:g} s.")
+
+
+def _complete(connection: http.client.HTTPConnection, path: str) -> None:
+    ends_at = time.perf_counter() + _PATIENCE
+    while time.perf_counter() < ends_at:
+        _, answer = ask(connection, "GET", path, None, {"Accept": "application/json"})
+        if json.loads(answer)["stage"] == "complete":
+            return
+        time.sleep(_LOOK)
+    raise SystemExit(f"No final report within {_PATIENCE:g} s.")
 
 
 def _body(number: int, labels: dict[str, str], starts_at: datetime) -> bytes:
@@ -96,8 +113,8 @@ def _body(number: int, labels: dict[str, str], starts_at: datetime) -> bytes:
         "fingerprint": f"{number:016x}",
     }
     message = {
-        "version": "4", "groupKey": f"{{}}:{{pod={labels['pod']}}}", "truncatedAlerts": 0, "status": "firing", "receiver": "agent-sre",
-        "groupLabels": {"pod": labels["pod"]}, "commonLabels": every, "commonAnnotations": {}, "externalURL": "http://alertmanager.example:9093",
+        "version": "4", "groupKey": f"{{}}:{{cluster={labels['cluster']}}}", "truncatedAlerts": 0, "status": "firing", "receiver": "agent-sre",
+        "groupLabels": {"cluster": labels["cluster"]}, "commonLabels": every, "commonAnnotations": {}, "externalURL": "http://alertmanager.example:9093",
         "alerts": [alert],
     }  # fmt: skip
     return json.dumps(message).encode()

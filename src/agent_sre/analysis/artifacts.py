@@ -11,11 +11,14 @@ an analysis over it is kept without:
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import replace
+from threading import Lock
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects.sqlite import insert
 
 from agent_sre.analysis.analysis import Analysis
@@ -27,6 +30,12 @@ from agent_sre.store.schema import artifact, evidence
 T = TypeVar("T")
 
 _BY_REFERENCE = b"R"
+
+MOST_REMEMBERED = 8
+"""Runs whose evidence is kept in memory: those that run now, and what somebody looks at. A large one takes some 5 MB."""
+
+_remembered: WeakKeyDictionary[Engine, OrderedDict[str, EvidenceSet]] = WeakKeyDictionary()
+_remembering = Lock()
 
 
 def save_artifact(connection: Connection, run_id: str, name: str, kind: type[T], value: T) -> None:
@@ -59,7 +68,31 @@ def save_evidence(connection: Connection, run_id: str, found: EvidenceSet) -> No
 
 
 def load_evidence(connection: Connection, run_id: str) -> EvidenceSet:
-    """All evidence and gaps of a run; empty where nothing was gathered."""
+    """All evidence and gaps of a run; empty where nothing was gathered.
+
+    Each node and each reader of a run asks for it, so that of the last runs is remembered. Rows of a run never change once they are there
+    (graph.gather_node), so as many rows are the same rows.
+    """
+    count = _rows_of(connection, run_id)
+    with _remembering:
+        known = _remembered.setdefault(connection.engine, OrderedDict())
+        found = known.get(run_id)
+        if found is not None and len(found.items) + len(found.gaps) == count:
+            known.move_to_end(run_id)
+            return found
+    found = _read_evidence(connection, run_id)
+    with _remembering:
+        known[run_id] = found
+        while len(known) > MOST_REMEMBERED:
+            known.popitem(last=False)
+    return found
+
+
+def _rows_of(connection: Connection, run_id: str) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(evidence).where(evidence.c.run_id == run_id)).scalar_one())
+
+
+def _read_evidence(connection: Connection, run_id: str) -> EvidenceSet:
     bodies = connection.execute(sa.select(evidence.c.body).where(evidence.c.run_id == run_id).order_by(evidence.c.position)).scalars().all()
     return EvidenceSet(
         items=tuple(unpack(Evidence, body[1:]) for body in bodies if body[:1] == b"E"),
@@ -70,9 +103,7 @@ def load_evidence(connection: Connection, run_id: str) -> EvidenceSet:
 def pack_analysis(connection: Connection, run_id: str, analysis: Analysis) -> bytes:
     """An analysis as a table keeps it: without its evidence where the run's rows have that."""
     count = len(analysis.evidence) + len(analysis.gaps)
-    stored = connection.execute(sa.select(sa.func.count()).select_from(evidence).where(evidence.c.run_id == run_id)).scalar_one()
-    # The rows of a run never change once they are there (graph.gather_node), so as many are the same.
-    if not count or stored != count:
+    if not count or _rows_of(connection, run_id) != count:
         return pack(Analysis, analysis)
     return _BY_REFERENCE + pack(Analysis, replace(analysis, evidence=(), gaps=()))
 
