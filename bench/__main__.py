@@ -168,7 +168,7 @@ def reports(runs: int, *, alerts: int) -> None:
     instant = [_complete(alerts) for _ in range(runs)]
     whole = median(median(total for total, _ in run) for run in instant) * 1000
     model = median(median(analyze for _, analyze in run) for run in instant) * 1000
-    line("instant model, post to complete, median", whole, " ms", goal("whole", whole, "<", 150, " ms, model included"))
+    line("instant model, post to complete, median", whole, " ms", goal("whole", whole, "<", 300, " ms, model included"))
     line("  of it calling the model (analyze)", model, " ms")
 
 

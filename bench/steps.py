@@ -102,8 +102,8 @@ def _understanding() -> Iterator[Step]:
     prometheus = PrometheusSource(PrometheusClient(PrometheusSettings(url="http://prometheus.invalid")), FakeClock(NOW))
     for name, work, goal in (
         ("plan the questions to Prometheus", lambda incident: prometheus.plan(incident, NOW), 30.0),
-        ("diagnose", lambda incident: diagnose(incident, evidence, playbook), 12.0),
-        ("diagnose and write the rules' report", report, 8.0),
+        ("diagnose", lambda incident: diagnose(incident, evidence, playbook), 80.0),
+        ("diagnose and write the rules' report", report, 45.0),
     ):
         yield Step(
             name=f"{name}, {STORM_ALERTS:,} alerts",

@@ -40,7 +40,7 @@ class Round:
 
 
 def measured(times: int) -> dict[tuple[str, str], list[Round]]:
-    """`times` alerts, each an incident of its own, with every server well, by ("", ""); FIRST with each broken in each way, by (its name, the way)."""
+    """`times` alerts, each an incident of its own, with every server well, by ("", ""); FIRST with each broken in each way, by (name, way)."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with real_prometheus(folder) as (url, starts_at, labels):
