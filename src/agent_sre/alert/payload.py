@@ -22,7 +22,7 @@ import orjson
 
 from agent_sre.alert.alert import Alert, AlertStatus, fingerprint_of
 from agent_sre.kit.errors import BadInput
-from agent_sre.kit.redact import redact
+from agent_sre.kit.redact import redact, redact_named
 from agent_sre.kit.text import cut
 from agent_sre.kit.times import parse_instant
 
@@ -176,18 +176,12 @@ def capped(alert: Alert) -> Alert:
     )
 
 
-_TELLING = ("password", "passwd", "passphrase", "api_key", "apikey", "access_token", "auth_token", "bearer_token")
-"""Names of labels whose value is a secret whatever it looks like. `secret` is none of them: that is how a Kubernetes Secret is named."""
-
-
 def _safe(text: str, limit: int, name: str = "") -> str:
     # redacted before it is cut: half a secret is none that a rule would know
-    if text and name.lower().endswith(_TELLING):
-        return cut(redact(f"{name}={text}")[len(name) + 1 :], limit)
-    return cut(_redacted(text) if len(text) <= LABEL_LIMIT else redact(text), limit)
+    return cut(_redacted(name, text) if len(text) <= LABEL_LIMIT else redact_named(name, text), limit)
 
 
-_redacted = lru_cache(maxsize=8_192)(redact)
+_redacted = lru_cache(maxsize=8_192)(redact_named)
 """The alerts of one group differ in few of their labels."""
 
 

@@ -11,11 +11,12 @@ from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
-from agent_sre.kit.redact import redact
+from agent_sre.kit.redact import redact, redact_named
 
 T = TypeVar("T")
 
 _remembered = lru_cache(maxsize=16_384)(redact)
+_remembered_by_name = lru_cache(maxsize=16_384)(redact_named)
 """The same labels come with every series."""
 
 _LONG = 2_000
@@ -46,12 +47,9 @@ def _redacted(value: Any) -> Any:
 
 def _named(name: object, value: Any) -> Any:
     """A value may be a secret by its name only: `password: hunter2`. Names of Kubernetes secrets are none."""
-    if isinstance(name, str) and isinstance(value, str) and value and name.lower().endswith(_TELLING):
-        return redact(f"{name}={value}")[len(name) + 1 :]
+    if isinstance(name, str) and isinstance(value, str) and len(value) < _LONG:
+        return _unless_same(value, _remembered_by_name(name, value))
     return _redacted(value)
-
-
-_TELLING = ("password", "passwd", "passphrase", "api_key", "apikey", "access_token", "auth_token", "bearer_token")
 
 
 def _unless_same(old: Any, new: Any) -> Any:

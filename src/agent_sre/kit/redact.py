@@ -318,3 +318,14 @@ def _by(rules: tuple[_Rule, ...], text: str, searched: str) -> str:
                 text = rule.pattern.sub(rule.replacement, text)
                 break
     return text
+
+
+_WHOSE_VALUE_IS_ONE = ("password", "passwd", "passphrase", "api_key", "apikey", "access_token", "auth_token", "bearer_token")
+"""Names whose value is a secret whatever it looks like. `secret` is none of them: that is how a Kubernetes Secret is named."""
+
+
+def redact_named(name: str, text: str) -> str:
+    """`redact` for the value of a label, a variable or a field, which its name may tell to be a secret: `password: hunter2`."""
+    if text and name.lower().endswith(_WHOSE_VALUE_IS_ONE):
+        return redact(f"{name}={text}")[len(name) + 1 :]
+    return redact(text)
