@@ -27,6 +27,12 @@ def test_a_value_is_a_secret_where_its_name_says_so() -> None:
     assert redacted(fact).values == {"db_password": "<secret>", "secret": "db-tls", "count": 3}
 
 
+def test_a_long_value_is_a_secret_by_its_name_as_well() -> None:
+    secret = "hunter22" * 500
+    fact = Fact(name="env", text="", values={"db_password": secret, "note": "word " * 500})
+    assert redacted(fact).values == {"db_password": "<secret>", "note": "word " * 500}
+
+
 def test_points_are_not_looked_at() -> None:
     curve = MetricSeries(labels={"a": "token=hunter22"}, points=((1.0, 2.0), (2.0, 3.0)))
     assert redacted(curve) == replace(curve, labels={"a": "token=<secret>"})

@@ -201,7 +201,7 @@ async def diagnose_node(state: State, runtime: Runtime[Context]) -> State:
 
 
 async def analyze_node(state: State, runtime: Runtime[Context]) -> State:
-    """Asks the model once. Whatever goes wrong is a reason in the report, never an exception."""
+    """Asks the model, a second time where its answer was unusable and time is left. Whatever goes wrong is a reason in the report."""
     context, tools = runtime.context, runtime.context.tools
     started = tools.clock.monotonic()
     run_id = state["run_id"]

@@ -47,8 +47,8 @@ def _redacted(value: Any) -> Any:
 
 def _named(name: object, value: Any) -> Any:
     """A value may be a secret by its name only: `password: hunter2`. Names of Kubernetes secrets are none."""
-    if isinstance(name, str) and isinstance(value, str) and len(value) < _LONG:
-        return _unless_same(value, _remembered_by_name(name, value))
+    if isinstance(name, str) and isinstance(value, str):
+        return _unless_same(value, _remembered_by_name(name, value) if len(value) < _LONG else redact_named(name, value))
     return _redacted(value)
 
 
