@@ -285,6 +285,10 @@ EXPIRED = 'Get "https://stock:8443/v1": tls: failed to verify certificate: x509:
 
 def test_who_complains_of_a_certificate_names_whose_it_is() -> None:
     assert causes("endings", service("stock"), line("till", EXPIRED)) == [("app/stock", "certificate_expired")]
+    assert causes("endings", service("stock", clusterIP="10.96.0.7"), line("till", EXPIRED.replace("stock", "10.96.0.7"))) == [
+        ("app/stock", "certificate_expired")
+    ]
+    assert causes("endings", line("till", EXPIRED.replace("stock", "10.96.0.9"))) == [("app/till", "certificate_expired")]
     outside = EXPIRED.replace("stock:8443", "api.partner.example")
     assert causes("endings", line("till", outside)) == [("app/api.partner.example", "certificate_expired")]
     assert causes("endings", line("till", "certificate expired"), above=0) == [("app/till", "certificate_expired")]

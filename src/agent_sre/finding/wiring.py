@@ -189,3 +189,20 @@ def service_by_ip(world: World) -> Mapping[str, KubernetesObject]:
 def service_ports(service: KubernetesObject) -> frozenset[int]:
     """The numbers that callers may use."""
     return frozenset(port for item in k8s.mappings_of(service.manifest, "spec", "ports") if (port := number(item.get("port"))) is not None)
+
+
+def is_outside(host: str) -> bool:
+    """Whether a name belongs to nothing in the cluster: `billing.partner.example` is no Service of a namespace `partner`."""
+    parts = host.split(".")
+    return len(parts) > 2 and parts[2] != "svc"
+
+
+def service_at(host: str, namespace: str, by_ip: Mapping[str, KubernetesObject]) -> Subject | None:
+    """The Service that answers at a host, as somebody in this namespace calls it; None for an address that belongs to nothing that was seen."""
+    known = by_ip.get(host)
+    if known is not None:
+        return Subject(kind="Service", name=known.name, namespace=known.namespace)
+    first, *rest = host.split(".")
+    if first.isdigit():
+        return None
+    return Subject(kind="Service", name=host) if is_outside(host) else Subject(kind="Service", name=first, namespace=rest[0] if rest else namespace)

@@ -198,12 +198,6 @@ def pods_of(workload: KubernetesObject, objects: Objects) -> tuple[KubernetesObj
     )
 
 
-def revision_of(item: KubernetesObject) -> int:
-    """Which rollout of its Deployment this is; 0 where it does not say."""
-    text = text_of(item.manifest, "metadata", "annotations", "deployment.kubernetes.io/revision")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-
-
 def pod_template(workload: KubernetesObject) -> Mapping[str, Any]:
     """The template of the pods that a workload makes; a pod's own manifest for a pod."""
     if workload.kind == "Pod":

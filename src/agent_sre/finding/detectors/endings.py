@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from agent_sre.alert.subject import Subject
+from agent_sre.evidence.evidence import KubernetesObject
 from agent_sre.evidence.kubernetes.objects import ContainerState, container_states, instant_of
+from agent_sre.finding import wiring
 from agent_sre.finding.finding import Finding
 from agent_sre.finding.notices import notices
 from agent_sre.finding.weights import HINT, LIKELY, POSSIBLE, PROVED, STATED
@@ -82,13 +84,14 @@ class Endings:
                     evidence_ids=(seen.evidence_id,), cause="certificate_expired", weight=STATED, began_at=ends_at,
                 )  # fmt: skip
         yield from self._expired_by_metric(world)
+        by_ip = wiring.service_by_ip(world)
         told: set[Subject] = set()
         for line in world.log_patterns:
             if not line.value.count or not _EXPIRED.search(line.value.sample):
                 continue
             # who complains names whose certificate it is; who does not may be the one
             asked = _ASKED.search(line.value.sample)
-            subject = _bearer(world, asked[1], line.value.subject.namespace) if asked else line.value.subject
+            subject = (_bearer(asked[1], line.value.subject.namespace, by_ip) if asked else None) or line.value.subject
             if subject in told:
                 continue
             told.add(subject)
@@ -101,26 +104,26 @@ class Endings:
                 break
 
     def _expired_by_metric(self, world: World) -> Iterator[Finding]:
+        by_ip = wiring.service_by_ip(world)
         for curve in world.curves:
             ends = curve.points[-1][1] if curve.points else 0.0
             if not _EXPIRY_METRIC.search(curve.metric) or not _EARLIEST_EXPIRY < ends <= world.now.timestamp():
                 continue
             host = next((curve.labels[label] for label in _WHOSE_CERTIFICATE if curve.labels.get(label)), "")
+            if not host:
+                continue
+            subject = _bearer(host, curve.labels.get("namespace", ""), by_ip) or Subject(kind="Service", name=host)
             ended = datetime.fromtimestamp(ends, UTC)
             yield Finding(
                 detector=self.name, summary=f"The certificate of {one_line(host, 120)} ran out at {ended:%Y-%m-%d %H:%M} UTC",
-                subject=_bearer(world, host, curve.labels.get("namespace", "")), facts={}, evidence_ids=(curve.evidence_id,),
+                subject=subject, facts={}, evidence_ids=(curve.evidence_id,),
                 cause="certificate_expired", weight=STATED, began_at=ended,
             )  # fmt: skip
 
 
-def _bearer(world: World, address: str, namespace: str) -> Subject:
-    """Who answers at this address (`https://name.namespace:port/path`): a workload that is known, else a Service of that name."""
-    host = address.rpartition("://")[2].partition("/")[0].partition(":")[0]
-    parts = host.split(".")
-    inside = len(parts) < 3 or parts[2] == "svc"
-    name, where = (parts[0], parts[1] if len(parts) > 1 else namespace) if inside else (host, "")
-    return world.workload("Service", where, name)
+def _bearer(address: str, namespace: str, by_ip: Mapping[str, KubernetesObject]) -> Subject | None:
+    """Who answers at this address (`https://name.namespace:port/path`), and so shows the certificate."""
+    return wiring.service_at(address.rpartition("://")[2].partition("/")[0].partition(":")[0], namespace, by_ip)
 
 
 def _ending(state: ContainerState, was_killed: bool) -> tuple[str, str, float]:

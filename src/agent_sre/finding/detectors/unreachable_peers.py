@@ -21,11 +21,6 @@ _WORDS = {
 _LOCAL = ("localhost", "127.", "::1", "0.0.0.0")  # noqa: S104  (read in logs, bound to nowhere)
 
 
-def _is_outside(parts: Sequence[str]) -> bool:
-    """Whether a name belongs to nothing in the cluster: `billing.partner.example` is no Service of a namespace `partner`."""
-    return len(parts) > 2 and parts[2] != "svc"
-
-
 class UnreachablePeers:
     """Counts the callers of each peer that does not let itself be reached."""
 
@@ -37,19 +32,10 @@ class UnreachablePeers:
         for error in peer_errors(world):
             if error.kind not in _WORDS or error.host.lower().startswith(_LOCAL):
                 continue
-            service = by_ip.get(error.host)
-            parts = error.host.split(".")
-            if error.kind == NAME and not _is_outside(parts):
+            if error.kind == NAME and not wiring.is_outside(error.host):
                 continue  # names within the cluster are name_resolution's
-            if service is not None:
-                subject = Subject(kind="Service", name=service.name, namespace=service.namespace)
-            elif parts[0].isdigit():
-                continue  # an address that belongs to nothing that was seen
-            elif _is_outside(parts):
-                subject = Subject(kind="Service", name=error.host)
-            else:
-                subject = Subject(kind="Service", name=parts[0], namespace=parts[1] if len(parts) > 1 else error.log.subject.namespace)
-            if subject.name != error.log.subject.name:
+            subject = wiring.service_at(error.host, error.log.subject.namespace, by_ip)
+            if subject is not None and subject.name != error.log.subject.name:
                 found.setdefault(subject, []).append(error)
         for subject, errors in found.items():
             yield self._finding(subject, errors)
@@ -66,6 +52,6 @@ class UnreachablePeers:
             facts={"callers": len(callers), "port": str(port) if port else "", "lines": sum(error.log.count for error in errors)},
             evidence_ids=tuple(dict.fromkeys(error.evidence_id for error in errors))[:6],
             cause="peer_unreachable",
-            weight=WIRING.peer_outside if _is_outside(subject.name.split(".")) else min(WIRING.peer_fails_most, WIRING.peer_fails * len(callers)),
+            weight=WIRING.peer_outside if wiring.is_outside(subject.name) else min(WIRING.peer_fails_most, WIRING.peer_fails * len(callers)),
             against="Callers also fail while a peer starts, and say nothing once it answers again.",
         )
