@@ -73,15 +73,22 @@ def evidence_of_all(*, times: int) -> None:
     except gather.Missing as missing:
         print(f"  skipped: {missing}.")
         return
-    for (broken, fault), rounds in found.items():
-        seconds = [each.seconds for each in rounds]
-        p95, limit = quantile(seconds, 0.95) * 1000, 2000 if broken else 1200
-        silent = sorted({name for each in rounds for name in each.gaps})
-        verdict = goal("p95", p95, "<", limit, " ms") + f"   {median(each.answers for each in rounds):.0f} answers"
-        verdict += f", open: {', '.join(silent)}" if silent else ""
-        line(f"{broken}: {fault}, p95" if broken else "all well, p95", p95, " ms", verdict)
-        if not broken:
-            line("all well, p50", quantile(seconds, 0.5) * 1000, " ms")
+    for case, rounds in found.items():
+        answers = f"   {median(each.answers for each in rounds):.0f} answers"
+        with_fault(case, [each.seconds for each in rounds], [each.gaps for each in rounds], limits=(1200, 2000), more=answers)
+
+
+def with_fault(
+    case: tuple[str, str], seconds: Sequence[float], gaps: Sequence[Sequence[str]], *, limits: tuple[float, float], more: str = ""
+) -> None:
+    """The figures of one fault (source, way), or of none: how long, and whose questions stayed open. `limits` in ms: all well, one broken."""
+    broken, fault = case
+    p95 = quantile(seconds, 0.95) * 1000
+    silent = sorted({name for each in gaps for name in each})
+    told = goal("p95", p95, "<", limits[bool(broken)], " ms") + more + (f"   open: {', '.join(silent)}" if silent else "")
+    line(f"{broken}: {fault}, p95" if broken else "all well, p95", p95, " ms", told)
+    if not broken:
+        line("all well, p50", quantile(seconds, 0.5) * 1000, " ms")
 
 
 def verdicts(*, times: int) -> None:
@@ -92,14 +99,8 @@ def verdicts(*, times: int) -> None:
     except gather.Missing as missing:
         print(f"  skipped: {missing}.")
         return
-    for (broken, fault), rounds in found.items():
-        seconds = [each.seconds for each in rounds]
-        p95, limit = quantile(seconds, 0.95) * 1000, 2500 if broken else 2000
-        silent = sorted({name for each in rounds for name in each.gaps})
-        told = goal("p95", p95, "<", limit, " ms") + (f"   open: {', '.join(silent)}" if silent else "")
-        line(f"{broken}: {fault}, p95" if broken else "all well, p95", p95, " ms", told)
-        if not broken:
-            line("all well, p50", quantile(seconds, 0.5) * 1000, " ms")
+    for case, rounds in found.items():
+        with_fault(case, [each.seconds for each in rounds], [each.gaps for each in rounds], limits=(2000, 2500))
     ours, least = verdict.thinking(3)
     line("rules alone over 1,000 curves, CPU time", ours * 1000, " ms", goal("rules", ours * 1000, "<", 1000, " ms"))
     line("  of sorting the values of each curve", ours / least, " times")
